@@ -1,0 +1,144 @@
+"""A lock and a clock around ``Command.apply``.
+
+The laws of the core are the whole behaviour. What stands here is what any adapter adds: one command at a time, a
+clock, and waking those who wait for entries. Heart and consumers may live in different threads and event loops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from attrs import evolve
+
+from segmenter.core.command import Command, GroupSlot, PartitionSlot, Read, ReadReply, Slot
+from segmenter.core.group import GroupData
+from segmenter.core.log import Log
+from segmenter.core.partition import PartitionState
+from segmenter.errors import BackendError
+
+__all__ = ["MemoryBackend", "MemorySession", "Store"]
+
+R = TypeVar("R")
+
+NO_LOG = Log()
+
+
+def _clock_us() -> int:
+    return time.time_ns() // 1000
+
+
+class Store:
+    """The slots themselves. ``history`` may be set anew to say that something was rolled back."""
+
+    def __init__(self, clock_us: Callable[[], int] = _clock_us) -> None:
+        self.slots: dict[Slot, Any] = {}
+        self.history = "0"
+        self._clock_us = clock_us
+        self._lock = threading.Lock()
+        self._waiting: dict[object, Callable[[], None]] = {}
+
+    def apply(self, command: Command[Any, R]) -> R:
+        """Execute a command as one step, and wake whoever waits for entries."""
+        with self._lock:
+            state = self.slots.get(command.slot)
+            if isinstance(state, PartitionState):
+                state = evolve(state, history=self.history)
+            state, reply = command.apply(state, self._clock_us())
+            if state is None:
+                self.slots.pop(command.slot, None)
+            else:
+                self.slots[command.slot] = state
+            waiting = list(self._waiting.values())
+        for wake in waiting:
+            wake()
+        return reply
+
+    def collect(self, read: Read) -> ReadReply:
+        """Return what lies beyond the cursors now."""
+        with self._lock:
+            found = {cursor.log: self._log(cursor.log).after(cursor.after, read.count) for cursor in read.cursors}
+        return {log: entries for log, entries in found.items() if entries}
+
+    def watch(self, key: object, wake: Callable[[], None]) -> None:
+        """Have ``wake`` called, in any thread, after each command."""
+        with self._lock:
+            self._waiting[key] = wake
+
+    def unwatch(self, key: object) -> None:
+        """No longer."""
+        with self._lock:
+            self._waiting.pop(key, None)
+
+    def _log(self, slot: PartitionSlot | GroupSlot) -> Log:
+        state = self.slots.get(slot)
+        if isinstance(state, PartitionState):
+            return state.log
+        return state.events if isinstance(state, GroupData) else NO_LOG
+
+
+class MemorySession:
+    """A session of one event loop."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._loop = asyncio.get_running_loop()
+        self._reads: set[asyncio.Task[ReadReply]] = set()
+        self._closed = False
+
+    def execute(self, command: Command[Any, R]) -> asyncio.Future[R]:
+        """Apply the command at once."""
+        future: asyncio.Future[R] = self._loop.create_future()
+        if self._closed:
+            future.set_exception(BackendError("the session is closed", retriable=False))
+        else:
+            future.set_result(self._store.apply(command))
+        return future
+
+    def read(self, read: Read) -> asyncio.Future[ReadReply]:
+        """Start a task that waits for entries."""
+        task = self._loop.create_task(self._wait(read))
+        self._reads.add(task)
+        task.add_done_callback(self._reads.discard)
+        return task
+
+    async def _wait(self, read: Read) -> ReadReply:
+        woken = asyncio.Event()
+        key = object()
+        self._store.watch(key, lambda: self._loop.call_soon_threadsafe(woken.set))
+        try:
+            async with asyncio.timeout(read.wait_s):
+                while not (found := self._store.collect(read)):
+                    await woken.wait()
+                    woken.clear()
+                return found
+        except TimeoutError:
+            return {}
+        finally:
+            self._store.unwatch(key)
+
+    async def aclose(self) -> None:
+        """End what waits."""
+        self._closed = True
+        for task in tuple(self._reads):
+            task.cancel()
+
+
+class MemoryBackend:
+    """The backend of ``memory://`` URLs."""
+
+    _shared: dict[tuple[str, str], Store] = {}
+
+    def __init__(self, url: str = "memory://", namespace: str = "default", *, store: Store | None = None) -> None:
+        name = urlsplit(url).netloc
+        if store is None:
+            store = self._shared.setdefault((name, namespace), Store()) if name else Store()
+        self.store = store
+
+    async def session(self) -> MemorySession:
+        """Open a session for the running loop; nothing can fail."""
+        return MemorySession(self.store)

@@ -1,0 +1,23 @@
+"""Partitioned streams on plain Redis: in order per key, one consumer per partition, rebalanced automatically."""
+
+from segmenter.consumer import Consumer
+from segmenter.core.message import Fence, Message
+from segmenter.errors import *  # noqa: F403 - the whole tree of exceptions is public
+from segmenter.errors import __all__ as _errors
+from segmenter.runtime.sender import Sent
+from segmenter.segmenter import Segmenter
+from segmenter.snapshot import GroupSnapshot, MemberSnapshot, PartitionSnapshot
+from segmenter.stream import Stream
+
+__all__ = [
+    "Consumer",
+    "Fence",
+    "GroupSnapshot",
+    "MemberSnapshot",
+    "Message",
+    "PartitionSnapshot",
+    "Segmenter",
+    "Sent",
+    "Stream",
+]
+__all__ += _errors

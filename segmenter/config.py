@@ -1,0 +1,161 @@
+"""Every option with its default and every limit, in one place.
+
+Public durations are seconds or ``timedelta``; names of our own end in their unit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from attrs import field, frozen
+
+from segmenter.errors import EmptyGroupName, EmptyStreamName, InvalidArgument, InvalidName
+from segmenter.errors import InvalidBatchSize, InvalidPartitionCount, InvalidPartitionSize
+
+__all__ = [
+    "LIMIT_BATCH",
+    "LIMIT_BATCH_BYTES",
+    "LIMIT_DATA_BYTES",
+    "LIMIT_HEADERS",
+    "LIMIT_KEY_BYTES",
+    "LIMIT_PARTITIONS",
+    "MIN_SESSION_S",
+    "ConsumerOptions",
+    "Duration",
+    "Start",
+    "StreamOptions",
+    "check_group",
+    "check_namespace",
+    "check_stream",
+    "seconds",
+    "start_of",
+]
+
+LIMIT_PARTITIONS = 1024
+LIMIT_DATA_BYTES = 1 << 20
+LIMIT_KEY_BYTES = 1 << 10
+LIMIT_HEADERS = 64
+LIMIT_BATCH = 500  # records in one append, and entries of one partition in one read
+LIMIT_BATCH_BYTES = 256 << 10  # of one append
+MIN_SESSION_S = 0.2
+
+Duration = float | timedelta
+Start = Literal["earliest", "latest"] | str | datetime
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
+_ENTRY_ID = re.compile(r"\d{1,20}(-\d{1,20})?")
+
+
+def seconds(value: Duration) -> float:
+    """Return a duration in seconds, given as a number of seconds or as a ``timedelta``."""
+    return value.total_seconds() if isinstance(value, timedelta) else float(value)
+
+
+def check_stream(name: str) -> str:
+    """Return the name of a stream if it can be one.
+
+    Raises:
+        EmptyStreamName, InvalidName: if it cannot.
+    """
+    if name == "":
+        raise EmptyStreamName("the stream's name is empty: give it one, such as 'orders'")
+    return _check_name("stream", name)
+
+
+def check_group(name: str) -> str:
+    """Return the name of a group if it can be one.
+
+    Raises:
+        EmptyGroupName, InvalidName: if it cannot.
+    """
+    if name == "":
+        raise EmptyGroupName("the group's name is empty: give it one, such as 'billing'")
+    return _check_name("group", name)
+
+
+def check_namespace(name: str) -> str:
+    """Return the name of a namespace if it can be one.
+
+    Raises:
+        InvalidName: if it cannot.
+    """
+    return _check_name("namespace", name)
+
+
+def _check_name(kind: str, name: object) -> str:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InvalidName(
+            f"{kind} {name!r} is not a name: use 1 to 128 letters, digits, dots, dashes and underscores"
+        )
+    return name
+
+
+def start_of(value: Start) -> bytes:
+    """Return where a group begins, as the core knows it: ``earliest``, ``latest``, or the id that comes before.
+
+    Raises:
+        InvalidArgument: if the value is none of them.
+    """
+    if isinstance(value, datetime):
+        return b"%d-0" % max(0, int(value.timestamp() * 1000) - 1) if value.tzinfo else _refuse_naive(value)
+    if isinstance(value, str) and (value in ("earliest", "latest") or _ENTRY_ID.fullmatch(value)):
+        return value.encode()
+    raise InvalidArgument(f"start {value!r}: use 'earliest', 'latest', the id of a message, or an aware datetime")
+
+
+def _refuse_naive(value: datetime) -> bytes:
+    raise InvalidArgument(f"start {value!r} has no time zone: give it one, such as datetime.now(timezone.utc)")
+
+
+def _between(
+    low: float, high: float, error: type[InvalidArgument] = InvalidArgument
+) -> Callable[[Any, Any, Any], None]:
+    def check(_instance: object, attribute: Any, value: object) -> None:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        whole = attribute.type not in ("int", int) or isinstance(value, int)
+        if not number or not whole or not low <= value <= high:  # type: ignore[operator]
+            raise error(f"{attribute.name} is {value!r}: it must be a number from {low:g} to {high:g}")
+
+    return check
+
+
+def _among(*allowed: object) -> Callable[[Any, Any, Any], None]:
+    def check(_instance: object, attribute: Any, value: object) -> None:
+        if value not in allowed:
+            raise InvalidArgument(f"{attribute.name} is {value!r}: use one of {', '.join(map(repr, allowed))}")
+
+    return check
+
+
+DAY_S = 86_400.0
+
+
+@frozen(kw_only=True)
+class StreamOptions:
+    """How a stream is registered and sent to."""
+
+    partitions: int = field(default=8, validator=_between(1, LIMIT_PARTITIONS, InvalidPartitionCount))
+    partition_size: int = field(default=100_000, validator=_between(1, 2**40, InvalidPartitionSize))
+    on_full: Literal["raise", "wait", "drop_oldest"] = field(
+        default="raise", validator=_among("raise", "wait", "drop_oldest")
+    )
+    send_timeout_s: float = field(default=30.0, converter=seconds, validator=_between(0.01, DAY_S))
+
+
+@frozen(kw_only=True)
+class ConsumerOptions:
+    """How a consumer behaves."""
+
+    batch_size: int = field(default=10, validator=_between(1, 100_000, InvalidBatchSize))
+    max_processing_time_s: float = field(default=300.0, converter=seconds, validator=_between(0.05, DAY_S))
+    session_timeout_s: float = field(default=10.0, converter=seconds, validator=_between(MIN_SESSION_S, 3600.0))
+    commit_interval_s: float = field(default=0.1, converter=seconds, validator=_between(0.0, 60.0))
+    drain_timeout_s: float = field(default=25.0, converter=seconds, validator=_between(0.0, 3600.0))
+    rebalance_delay_s: float = field(default=0.1, converter=seconds, validator=_between(0.0, 60.0))
+    read_ahead: int = field(default=2_000, validator=_between(1, 1_000_000))  # messages of a partition
+    read_ahead_bytes: int = field(default=8 << 20, validator=_between(1, 2**40))  # of a partition
+    instance_id: str | None = None
+    takeover: Literal["silence", "immediate"] = field(default="silence", validator=_among("silence", "immediate"))

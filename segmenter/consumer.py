@@ -1,0 +1,220 @@
+"""A consumer, as its user holds it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Generator, Iterable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from segmenter.config import ConsumerOptions, Duration, Start, check_group, check_stream, seconds, start_of
+from segmenter.core.command import GroupSlot
+from segmenter.core.message import Message
+from segmenter.core.observations import Observation
+from segmenter.errors import ConsumerDead, InvalidArgument
+from segmenter.runtime.pump import Hooks, Pump
+
+if TYPE_CHECKING:
+    from segmenter.segmenter import Segmenter
+
+__all__ = ["Consumer", "Registration"]
+
+
+class Consumer:
+    """A member of a group, pulling messages of the partitions that it owns. Get one from ``register_consumer``.
+
+    Iterate over it, or call ``read``; settle each message with ``message.ack()``. Iteration hands out one message of
+    a key at a time: while a message is not settled, the later ones of its key wait.
+    """
+
+    def __init__(self, pump: Pump, options: ConsumerOptions, slot: GroupSlot) -> None:
+        self._pump = pump
+        self._options = options
+        self._slot = slot
+        self._running = asyncio.get_running_loop().create_task(pump.run())
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<Consumer {self.id} of {self._slot.group!r} on {self._slot.stream!r}: partitions {self.partitions}>"
+
+    @property
+    def id(self) -> str:
+        """The id under which it is a member at present; a consumer that was out comes back under another."""
+        return self._pump.member
+
+    @property
+    def partitions(self) -> list[int]:
+        """The partitions it owns at present."""
+        return self._pump.partitions
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def __aiter__(self) -> AsyncIterator[Message]:
+        return self
+
+    async def __anext__(self) -> Message:
+        """The next message that may start; waits for one. Ends when the consumer is shut down."""
+        while True:
+            taken = self._pump.take(1, whole_batch=False)
+            if taken:
+                return taken[0]
+            if self._closed:
+                raise StopAsyncIteration
+            self._check()
+            await self._pump.available(None)
+
+    async def read(self, timeout: Duration | None = None) -> list[Message]:  # noqa: ASYNC109 - waiting is its purpose
+        """Return a batch of up to ``batch_size`` messages, to be settled as a unit.
+
+        A batch may hold several messages of a key, in order; no later batch holds a key with something unsettled.
+
+        Args:
+            timeout: how long to wait for the first message; ``None`` waits for ever. An empty list means that none
+                came.
+
+        Raises:
+            ConsumerDead: the consumer was shut down, or stopped; the reason is its cause.
+        """
+        return await self._batch(None if timeout is None else seconds(timeout), one_partition=False)
+
+    async def batches(self) -> AsyncIterator[list[Message]]:
+        """Iterate over batches of one partition each."""
+        while not self._closed:
+            batch = await self._batch(1.0, one_partition=True)
+            if batch:
+                yield batch
+
+    async def _batch(self, timeout_s: float | None, *, one_partition: bool) -> list[Message]:
+        loop = asyncio.get_running_loop()
+        deadline = None if timeout_s is None else loop.time() + timeout_s
+        while True:
+            self._check()
+            taken = self._pump.take(self._options.batch_size, whole_batch=True, one_partition=one_partition)
+            left = None if deadline is None else deadline - loop.time()
+            if taken or (left is not None and left <= 0):
+                return taken
+            await self._pump.available(left)
+
+    # --- settling ---------------------------------------------------------------------------------------------------
+
+    async def ack(self, *messages: Message) -> None:
+        """Settle messages, in the order given, and return when that is stored.
+
+        Raises:
+            OutOfOrderAck: an earlier message of one of the keys is not settled.
+            StaleDelivery: one of them was taken back.
+            PartitionLost: the partition of one belongs to somebody else; it will be delivered there.
+        """
+        for message in messages:
+            message.ack()
+        await self._pump.durable({message.partition for message in messages})
+
+    async def nack(self, *messages: Message, delay: Duration = 0.0) -> None:
+        """Give messages back: they are handed out again after ``delay``, the later ones of their keys behind them."""
+        for message in messages:
+            message.nack(seconds(delay))
+
+    async def commit(self) -> None:
+        """Return when everything settled so far is stored.
+
+        Raises:
+            PartitionLost: a partition was lost before.
+            ConsumerDead: the consumer has stopped.
+        """
+        self._check()
+        await self._pump.durable()
+
+    # --- moving about -----------------------------------------------------------------------------------------------
+
+    def pause(self, *partitions: int) -> None:
+        """Hand out nothing more of these partitions, or of all, until ``resume``; they stay owned."""
+        self._pump.pause(self._all_or(partitions))
+
+    def resume(self, *partitions: int) -> None:
+        """Undo ``pause``."""
+        self._pump.resume(self._all_or(partitions))
+
+    async def seek(self, partition: int, to: Start) -> None:
+        """Move the group to another place in a partition that this consumer owns, and return when it is there.
+
+        What is handed out of it and not settled is taken back, and the epoch rises.
+
+        Args:
+            partition: its number.
+            to: ``"earliest"``, ``"latest"``, the id of a message (the one after it comes next), or an aware datetime.
+
+        Raises:
+            InvalidArgument: the partition is not owned, or the place cannot be.
+        """
+        self._check()
+        if partition not in self._pump.partitions:
+            raise InvalidArgument(f"partition {partition} is not owned: there are {self._pump.partitions}")
+        await self._pump.seek(partition, start_of(to))
+
+    def _all_or(self, partitions: Iterable[int]) -> set[int]:
+        return set(partitions) or set(range(self._pump.partition_count))
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+
+    async def shutdown(self) -> None:
+        """Store what is settled, hand the partitions over, and leave the group. May be called twice.
+
+        What is handed out and not settled will be delivered elsewhere; acknowledging it from now on raises.
+        """
+        if not self._closed:
+            self._closed = True
+            self._pump.leave()
+        await self._running
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.shutdown()
+
+    def _check(self) -> None:
+        if self._pump.failure is not None:
+            raise ConsumerDead(f"the consumer has stopped: {self._pump.failure}", **self._about) from self._pump.failure
+        if self._closed or self._pump.ended.is_set():
+            raise ConsumerDead("the consumer was shut down: register a new one", **self._about)
+
+    @property
+    def _about(self) -> dict[str, str]:
+        return {"stream": self._slot.stream, "group": self._slot.group}
+
+
+class Registration:
+    """A consumer to be: ``await`` it, or enter it with ``async with``."""
+
+    def __init__(
+        self, segmenter: Segmenter, stream: str, group: str, start: Start, options: ConsumerOptions, hooks: Hooks
+    ) -> None:
+        self._segmenter = segmenter
+        self._slot = GroupSlot(check_stream(stream), check_group(group))
+        self._start = start_of(start)
+        self._options = options
+        self._hooks = hooks
+        self._consumer: Consumer | None = None
+
+    def __await__(self) -> Generator[object, None, Consumer]:
+        return self._register().__await__()
+
+    async def __aenter__(self) -> Consumer:
+        return await self._register()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._consumer is not None:
+            await self._consumer.shutdown()
+
+    async def _register(self) -> Consumer:
+        if self._consumer is not None:
+            raise InvalidArgument("this registration was used already: call register_consumer again")
+        self._consumer = await self._segmenter.start_consumer(self._slot, self._start, self._options, self._hooks)
+        return self._consumer
+
+
+Observer = Callable[[Observation], None]

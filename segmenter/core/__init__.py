@@ -1,0 +1,23 @@
+"""The core: every decision of the library, and nothing but decisions.
+
+Nothing here reads a clock, draws a random number, or does input and output; times, tokens and ids are arguments. The
+runtime, the simulator and the tests are interpreters of what stands here.
+
+Reading order, as a theory of operation:
+
+``command``    what a backend is asked: one indivisible step on one slot.
+``log``        a partition's log: positions, ordinals, producers.
+``partition``  the law of ownership and progress: claim, commit, release. Epochs are fencing tokens.
+``retention``  the law of appending and trimming: idempotent producers, back-pressure.
+``layout``     the configuration of a stream.       ``hashing``   from a key to its partition.
+``group``      the document of a group: members, and what is meant for whom.
+``assignor``   how partitions are spread: balanced, with the fewest moves.
+``events``     what members tell each other.
+``beats``      how members prove to be alive, and stop themselves in time.
+``transitions``  the tables of a consumer's machine.  ``signals``   what the machine is told and asks for.
+``member``     its state.                           ``machine``   the engine: from documents and replies to claims.
+``message``    what a consumer is handed.           ``ranges``    sets of ordinals.
+``lanes``      order per key inside a consumer.     ``reading``   what to read next, and when to pause.
+``observations``  what happened, as data.
+``invariants`` what must hold, numbered as in specs/protocol.md.
+"""

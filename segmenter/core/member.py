@@ -1,0 +1,83 @@
+"""What a consumer knows of its group and of each partition: the state of its machine (``machine.py``)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+from zlib import crc32
+
+from attrs import field, frozen
+
+from segmenter.core.command import Command, GroupSlot
+from segmenter.core.group import GroupState, UpdateGroup
+from segmenter.core.signals import Silent
+from segmenter.core.transitions import Standing, State
+
+__all__ = ["Hold", "Member", "Reason"]
+
+JITTER_S = 0.05  # at most, before a lost race is run again
+
+Reason = Literal["", "left", "expelled", "displaced", "removed"]
+
+
+@frozen
+class Hold:
+    """What a member knows about one partition."""
+
+    state: State = State.FREE
+    epoch: int = 0  # of the lane, as far as known; my own while I own it
+    owner: str | None = None
+    since: float = 0.0  # when this owner was first met at this epoch
+    met: int = 0  # how many claims have met it
+    poke_at: float | None = None  # when to look again
+    pending: Command[Any, Any] | None = None  # claim or release without an answer
+
+
+@frozen
+class Member:
+    """One consumer in its group. ``machine.advance`` is its only way to change."""
+
+    me: str  # unique for ever: a member that was out comes back under another id
+    slot: GroupSlot
+    session_s: float
+    rebalance_delay_s: float
+    document: GroupState
+    seat: str | None = None
+    immediate: bool = False  # take a seat over without waiting for its former holder to fall silent
+    standing: Standing = Standing.OUTSIDE
+    reason: Reason = ""  # why it is outside again
+    holds: tuple[Hold, ...] = field()
+    learned_at: float = 0.0  # when this document was first seen
+    loading: bool = False
+    changing: UpdateGroup | None = None  # not answered yet
+    retry_at: float = 0.0  # no change of the document is tried before
+    silent: Silent = Silent((), 0)
+    behind: int = 0  # a generation that a lane has seen, and the document has not
+    tokens: int = 0  # made so far
+
+    @holds.default
+    def _no_holds(self) -> tuple[Hold, ...]:
+        return (Hold(),) * self.document.partitions
+
+    def timer(self, now: float) -> float | None:
+        """When the machine wants a ``Tick``; ``None`` if it waits for nothing but events."""
+        times = [hold.poke_at for hold in self.holds if hold.poke_at is not None]
+        if self.standing is Standing.STABLE and not self.document.balanced:
+            times.append(self.balance_at)
+        if self.retry_at > now:
+            times.append(self.retry_at)
+        return min(times, default=None)
+
+    @property
+    def balance_at(self) -> float:
+        """When membership will have been quiet for long enough; each member waits a little longer or shorter."""
+        return self.learned_at + self.rebalance_delay_s + self.jitter_s
+
+    @property
+    def jitter_s(self) -> float:
+        """A share of ``JITTER_S`` that differs between members and from time to time."""
+        return JITTER_S * crc32(f"{self.me}/{self.tokens}".encode()) / 2**32
+
+    @property
+    def idle(self) -> bool:
+        """Whether it owns nothing and waits for no answer about any partition."""
+        return all(hold.state is State.FREE for hold in self.holds)

@@ -1,0 +1,143 @@
+"""What a consumer is handed.
+
+A message is touched on every path that is hot, so it is a plain object with slots: fields are read as they came from
+the log, and decoded only when somebody asks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from segmenter.core.log import parse_position
+
+if TYPE_CHECKING:
+    from segmenter.core.lanes import KeyLanes
+
+__all__ = ["DELAYED", "FRESH", "HELD", "READY", "SETTLED", "STALE", "STARTED", "Fence", "Message", "encode_headers"]
+
+# Where a message is on its way through a consumer.
+FRESH = 0  # read, not looked at yet
+HELD = 1  # an earlier message of its key is not settled
+READY = 2  # may start
+DELAYED = 3  # given back, and to be handed out again later
+STARTED = 4  # handed out
+SETTLED = 5  # acknowledged
+STALE = 6  # taken back: this delivery no longer counts
+
+
+class Fence(NamedTuple):
+    """A fencing token: in a store of your own, refuse a write of a partition whose epoch is below one seen before."""
+
+    partition: int
+    epoch: int
+
+
+def encode_headers(headers: Mapping[str, str]) -> bytes:
+    """Return headers as they are stored; nothing for none."""
+    return json.dumps(dict(headers), ensure_ascii=False, separators=(",", ":")).encode() if headers else b""
+
+
+class Message:
+    """A message of one partition, in this delivery.
+
+    It is settled by ``ack()``, or given back by ``nack()``; both are local and take effect at once, and become
+    durable with the next commit.
+    """
+
+    __slots__ = ("_after", "_before", "_lanes", "_state", "attempt", "batch", "data", "entry_id", "ordinal")
+    __slots__ += ("raw_headers", "raw_key")
+
+    def __init__(  # noqa: PLR0913, PLR0917 - built once for each entry read, so by position
+        self,
+        lanes: KeyLanes,
+        ordinal: int,
+        entry_id: bytes,
+        raw_key: bytes,
+        data: bytes,
+        raw_headers: bytes,
+        attempt: int,
+    ) -> None:
+        self._lanes = lanes
+        self._state = FRESH
+        self._before: Message | None = None  # the earlier message of the same key, while it is not settled
+        self._after: Message | None = None
+        self.ordinal = ordinal
+        self.entry_id = entry_id
+        self.raw_key = raw_key
+        self.data = data
+        self.raw_headers = raw_headers
+        self.attempt = attempt
+        self.batch = 0  # number of the hand-out that it went with
+
+    def __repr__(self) -> str:
+        return f"<Message {self.stream}/{self.partition} {self.id} key={self.key!r} attempt={self.attempt}>"
+
+    @property
+    def key(self) -> str:
+        """The partition key; bytes that are no UTF-8 come as surrogates, as in file names."""
+        return self.raw_key.decode("utf-8", "surrogateescape")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that it was sent with."""
+        headers: dict[str, str] = json.loads(self.raw_headers) if self.raw_headers else {}
+        return headers
+
+    @property
+    def id(self) -> str:
+        """Its id in the partition's log, milliseconds and a sequence number; ids of a partition rise."""
+        return self.entry_id.decode()
+
+    @property
+    def timestamp(self) -> datetime:
+        """When the server took it in, by the server's clock."""
+        return datetime.fromtimestamp(parse_position(self.entry_id)[0] / 1000, UTC)
+
+    @property
+    def stream(self) -> str:
+        """The stream it came through."""
+        return self._lanes.stream
+
+    @property
+    def group(self) -> str:
+        """The group it is processed for."""
+        return self._lanes.group
+
+    @property
+    def partition(self) -> int:
+        """The partition it came through."""
+        return self._lanes.partition
+
+    @property
+    def fence(self) -> Fence:
+        """The token by which a store of your own can refuse a late write of a former owner."""
+        return Fence(self._lanes.partition, self._lanes.epoch)
+
+    @property
+    def settled(self) -> bool:
+        """Whether this delivery was acknowledged."""
+        return self._state == SETTLED
+
+    def ack(self) -> None:
+        """Settle the message: it is done. Acknowledging twice changes nothing.
+
+        Raises:
+            OutOfOrderAck: an earlier message of the same key is not settled yet.
+            StaleDelivery: the message was taken back from this delivery.
+            PartitionLost: the partition belongs to somebody else.
+        """
+        self._lanes.settle(self)
+
+    def nack(self, delay: float = 0.0) -> None:
+        """Give the message back: it is handed out again, and the later ones of its key wait behind it.
+
+        Args:
+            delay: seconds before that.
+
+        Raises:
+            StaleDelivery, PartitionLost: as for ``ack``.
+        """
+        self._lanes.give_back(self, delay)

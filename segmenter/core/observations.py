@@ -1,0 +1,98 @@
+"""What happened, as data: the one source of logging, of the live view, and of traces that are checked."""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+__all__ = [
+    "Admitted",
+    "Departed",
+    "Granted",
+    "HandedBack",
+    "Lost",
+    "Missing",
+    "Observation",
+    "Reassigned",
+    "Skipped",
+    "Stalled",
+]
+
+
+@frozen
+class Admitted:
+    """The consumer is a member of its group."""
+
+    member: str
+
+
+@frozen
+class Departed:
+    """The consumer is no longer a member."""
+
+    member: str
+    reason: str  # left, expelled, displaced, removed
+
+
+@frozen
+class Reassigned:
+    """The group's document changed."""
+
+    member: str
+    generation: int
+    mine: frozenset[int]
+
+
+@frozen
+class Granted:
+    """The consumer owns a partition."""
+
+    member: str
+    partition: int
+    epoch: int
+    former: str | None  # whom it took it from, if anybody owned it
+
+
+@frozen
+class HandedBack:
+    """The consumer released a partition, after everything in flight had ended."""
+
+    member: str
+    partition: int
+    epoch: int  # under which it had been held
+
+
+@frozen
+class Lost:
+    """The consumer lost a partition without having released it."""
+
+    member: str
+    partition: int
+    epoch: int
+
+
+@frozen
+class Missing:
+    """A partition, or the group's lane in it, is not there: deleted, evicted or wiped."""
+
+    member: str
+    partition: int
+
+
+@frozen
+class Skipped:
+    """Messages were dropped from the log before the group had read them."""
+
+    member: str
+    partition: int
+    count: int
+
+
+@frozen
+class Stalled:
+    """Nothing has moved for a while since nothing is acknowledged."""
+
+    member: str
+    keys: tuple[str, ...]
+
+
+Observation = Admitted | Departed | Reassigned | Granted | HandedBack | Lost | Missing | Skipped | Stalled

@@ -1,0 +1,390 @@
+"""The law of a partition: who owns it for a group, under which epoch, and how far the group has come.
+
+A partition's slot holds its log, its producers and one **lane** for each group. The group's document is advice, the
+lane is law: an operation carries (owner, epoch) and is refused unless both equal what the lane holds. The epoch rises
+with every change of hands, so it is a fencing token (Kleppmann, "How to do distributed locking", 2016): whatever a
+former owner sends late is refused, here and in a store of the user's that keeps the highest token it has seen.
+
+``history`` identifies a run of the server during which nothing it acknowledged was lost. When it changes, a suffix
+may be missing, and what was answered before cannot be relied on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from attrs import evolve, field, frozen
+
+from segmenter.core.command import Command, Gone, PartitionSlot
+from segmenter.core.log import START, Log, Producer, format_position, parse_position
+
+__all__ = [
+    "Behind",
+    "Changed",
+    "Claim",
+    "Claimed",
+    "Commit",
+    "CommitReply",
+    "Committed",
+    "CreateLane",
+    "CreatePartition",
+    "Created",
+    "DropLane",
+    "DropPartition",
+    "Dropped",
+    "Exists",
+    "Fenced",
+    "Held",
+    "Lane",
+    "PartitionState",
+    "Probe",
+    "Probed",
+    "Progress",
+    "Release",
+    "Released",
+    "RolledBack",
+    "Truncated",
+]
+
+Ranges = tuple[tuple[int, int], ...]  # half-open, in order, apart from each other
+
+
+@frozen
+class Progress:
+    """How far a group has come in a partition.
+
+    Everything before ordinal ``read`` is settled, and ``offset`` is the id of the last of it. ``ranges`` were settled
+    ahead of it, out of order; ``attempts`` counts the deliveries of messages that have been given back.
+    """
+
+    offset: bytes = START
+    read: int = 0
+    ranges: Ranges = ()
+    attempts: tuple[tuple[int, int], ...] = ()  # (ordinal, deliveries so far)
+
+
+@frozen
+class Lane:
+    """A group's hold on a partition."""
+
+    progress: Progress
+    owner: str | None = None
+    epoch: int = 0
+    generation: int = 0
+    claim: str = ""  # the last claim granted, so that a repeated one gets the same answer
+    history: str = ""  # the server's history when it was granted
+    number: int = 0  # of the last commit applied in this epoch
+
+
+@frozen
+class PartitionState:
+    """All that a partition's slot holds."""
+
+    incarnation: str
+    layout: int = 0
+    sealed: int | None = None  # the layout that took over, once nothing more may be appended
+    history: str = ""  # the server's own, given by the backend
+    log: Log = Log()
+    producers: Mapping[str, Producer] = field(factory=dict[str, Producer])
+    lanes: Mapping[str, Lane] = field(factory=dict[str, Lane])
+
+    def with_lane(self, group: str, lane: Lane) -> PartitionState:
+        """Return the state with the group's lane replaced."""
+        return evolve(self, lanes={**self.lanes, group: lane})
+
+
+# --- creation and removal -------------------------------------------------------------------------------------------
+
+
+@frozen
+class Created:
+    """It was not there before; now it is."""
+
+
+@frozen
+class Exists:
+    """It was there already and is left as it was."""
+
+
+@frozen
+class Dropped:
+    """It is gone, or was."""
+
+
+@frozen
+class CreatePartition(Command[PartitionState, Created | Exists]):
+    """Bring an empty partition into being."""
+
+    slot: PartitionSlot
+    incarnation: str  # a fresh token, so that a stream created anew is not taken for the old one
+    layout: int = 0
+
+    def apply(self, state: PartitionState | None, now_us: int) -> tuple[PartitionState | None, Created | Exists]:
+        if state is not None:
+            return state, Exists()
+        return PartitionState(self.incarnation, self.layout), Created()
+
+
+@frozen
+class DropPartition(Command[PartitionState, Dropped]):
+    """Remove a partition with its log, its producers and its lanes."""
+
+    slot: PartitionSlot
+
+    def apply(self, state: PartitionState | None, now_us: int) -> tuple[PartitionState | None, Dropped]:
+        return None, Dropped()
+
+
+def start_of(log: Log, start: bytes) -> Progress:
+    """Resolve where a group begins: ``b"earliest"``, ``b"latest"``, or an id: what comes after it is read."""
+    if start == b"latest":
+        return Progress(format_position(log.last), log.added)
+    if start == b"earliest":
+        start = START
+    index = log.index_after(start)
+    offset = log.entries[index - 1][0] if index else START
+    return Progress(offset, log.first_ordinal + index)
+
+
+@frozen
+class CreateLane(Command[PartitionState, Created | Exists | Gone]):
+    """Register a group in a partition, from ``start`` (see ``start_of``); an existing lane is left as it was."""
+
+    slot: PartitionSlot
+    group: str
+    start: bytes
+
+    def apply(self, state: PartitionState | None, now_us: int) -> tuple[PartitionState | None, Created | Exists | Gone]:
+        if state is None:
+            return None, Gone()
+        if self.group in state.lanes:
+            return state, Exists()
+        return state.with_lane(self.group, Lane(start_of(state.log, self.start))), Created()
+
+
+@frozen
+class DropLane(Command[PartitionState, Dropped]):
+    """Remove a group from a partition; from then on it holds nothing back from trimming."""
+
+    slot: PartitionSlot
+    group: str
+
+    def apply(self, state: PartitionState | None, now_us: int) -> tuple[PartitionState | None, Dropped]:
+        if state is None:
+            return None, Dropped()
+        lanes = {group: lane for group, lane in state.lanes.items() if group != self.group}
+        return evolve(state, lanes=lanes), Dropped()
+
+
+# --- ownership ------------------------------------------------------------------------------------------------------
+
+
+@frozen
+class Claimed:
+    """The partition is yours under ``epoch``."""
+
+    epoch: int
+    progress: Progress
+    end: bytes  # id of the log's last entry
+    first: int  # ordinal of the oldest entry that is left; above progress.read, messages were lost to trimming
+    incarnation: str
+
+
+@frozen
+class Held:
+    """Somebody else owns it."""
+
+    owner: str
+    epoch: int
+
+
+@frozen
+class Changed:
+    """It is not at the epoch you named."""
+
+    owner: str | None
+    epoch: int
+
+
+@frozen
+class Behind:
+    """The lane has seen a later generation than yours: read the group's document again."""
+
+    generation: int
+
+
+@frozen
+class Claim(Command[PartitionState, Claimed | Held | Changed | Behind | Gone]):
+    """Become the owner of a partition for a group."""
+
+    slot: PartitionSlot
+    group: str
+    member: str
+    generation: int
+    if_epoch: int
+    claim: str  # fresh for each claim, the same when it is repeated
+    evict: str | None = None  # an owner that may be replaced: one that cannot come back
+    floor: int = 0  # the new epoch is above it
+
+    def apply(
+        self, state: PartitionState | None, now_us: int
+    ) -> tuple[PartitionState | None, Claimed | Held | Changed | Behind | Gone]:
+        lane = state.lanes.get(self.group) if state else None
+        if state is None or lane is None:
+            return state, Gone()
+        if lane.claim == self.claim:
+            return state, self._granted(state, lane)
+        if lane.generation > self.generation:
+            return state, Behind(lane.generation)
+        if lane.epoch != self.if_epoch:
+            return state, Changed(lane.owner, lane.epoch)
+        if lane.owner not in (None, self.member, self.evict):
+            return state, Held(lane.owner, lane.epoch)
+        lane = Lane(
+            progress=lane.progress,
+            owner=self.member,
+            epoch=max(lane.epoch + 1, now_us, self.floor + 1),
+            generation=self.generation,
+            claim=self.claim,
+            history=state.history,
+        )
+        return state.with_lane(self.group, lane), self._granted(state, lane)
+
+    @staticmethod
+    def _granted(state: PartitionState, lane: Lane) -> Claimed:
+        end = format_position(state.log.last)
+        return Claimed(lane.epoch, lane.progress, end, state.log.first_ordinal, state.incarnation)
+
+
+# --- progress -------------------------------------------------------------------------------------------------------
+
+
+@frozen
+class Committed:
+    """The progress is stored."""
+
+
+@frozen
+class Fenced:
+    """You are not the owner at that epoch; nothing was done."""
+
+    owner: str | None
+    epoch: int
+
+
+@frozen
+class RolledBack:
+    """The server may have lost what it acknowledged since the claim: claim again and go on from what is stored."""
+
+
+@frozen
+class Truncated:
+    """The progress lies beyond the end of the log: the messages it speaks of are no longer there."""
+
+    end: bytes
+
+
+CommitReply = Committed | Fenced | RolledBack | Truncated | Gone
+
+
+def settle(state: PartitionState, lane: Lane, number: int, progress: Progress) -> tuple[Lane, CommitReply]:
+    """The law shared by Commit and Release, once the lane is known to be the caller's."""
+    if lane.history != state.history:
+        return lane, RolledBack()
+    if number <= lane.number:
+        return lane, Committed()
+    if parse_position(progress.offset) > state.log.last:
+        return lane, Truncated(format_position(state.log.last))
+    return evolve(lane, number=number, progress=progress), Committed()
+
+
+@frozen
+class Commit(Command[PartitionState, CommitReply]):
+    """Store progress, replacing what was stored. Repeating a number changes nothing."""
+
+    slot: PartitionSlot
+    group: str
+    member: str
+    epoch: int
+    number: int  # 1, 2, 3 ... within the epoch
+    progress: Progress
+
+    def apply(self, state: PartitionState | None, now_us: int) -> tuple[PartitionState | None, CommitReply]:
+        lane = state.lanes.get(self.group) if state else None
+        if state is None or lane is None:
+            return state, Gone()
+        if (lane.owner, lane.epoch) != (self.member, self.epoch):
+            return state, Fenced(lane.owner, lane.epoch)
+        lane, reply = settle(state, lane, self.number, self.progress)
+        return state.with_lane(self.group, lane), reply
+
+
+@frozen
+class Released:
+    """Nobody owns the partition now; whoever claims it next names ``epoch``."""
+
+    epoch: int
+
+
+@frozen
+class Release(Command[PartitionState, Released | Fenced | Gone]):
+    """Give a partition up, with the last progress; or make sure that an unanswered claim can no longer succeed.
+
+    The epoch rises even if nobody owned the partition, so that a claim still under way fails. Progress is stored by
+    the law of Commit, and dropped where that law refuses it: the partition is free in either case.
+    """
+
+    slot: PartitionSlot
+    group: str
+    member: str
+    epoch: int
+    number: int = 0  # 0: no progress to store
+    progress: Progress = Progress()
+    evict: str | None = None  # the owner that the unanswered claim would have replaced
+    start: bytes = b""  # move the group to this place (see ``start_of``), forgetting what is finished or counted
+
+    def apply(self, state: PartitionState | None, now_us: int) -> tuple[PartitionState | None, Released | Fenced | Gone]:
+        lane = state.lanes.get(self.group) if state else None
+        if state is None or lane is None:
+            return state, Gone()
+        if lane.epoch != self.epoch or lane.owner not in (None, self.member, self.evict):
+            return state, Fenced(lane.owner, lane.epoch)
+        if lane.owner == self.member:
+            lane, _ = settle(state, lane, self.number, self.progress)
+        progress = start_of(state.log, self.start) if self.start else lane.progress
+        epoch = max(lane.epoch + 1, now_us)
+        freed = evolve(lane, owner=None, epoch=epoch, claim="", number=0, progress=progress)
+        return state.with_lane(self.group, freed), Released(epoch)
+
+
+@frozen
+class Probed:
+    """What an owner checks between commits."""
+
+    owner: str | None
+    epoch: int
+    intact: bool  # the history is that of the claim
+    progress: Progress
+    end: bytes
+    first: int  # ordinal of the oldest entry that is left
+    added: int  # entries ever added
+    incarnation: str
+
+
+@frozen
+class Probe(Command[PartitionState, Probed | Gone]):
+    """Look at a lane and at both ends of its log, changing nothing."""
+
+    slot: PartitionSlot
+    group: str
+
+    def apply(self, state: PartitionState | None, now_us: int) -> tuple[PartitionState | None, Probed | Gone]:
+        lane = state.lanes.get(self.group) if state else None
+        if state is None or lane is None:
+            return state, Gone()
+        intact = lane.history == state.history
+        log = state.log
+        end = format_position(log.last)
+        return state, Probed(
+            lane.owner, lane.epoch, intact, lane.progress, end, log.first_ordinal, log.added, state.incarnation
+        )

@@ -1,0 +1,50 @@
+"""What to read next: a cursor for each partition that has room, and one for the group's events."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from attrs import frozen
+
+from segmenter.core.command import Cursor, PartitionSlot, Read, ReadReply
+from segmenter.core.lanes import KeyLanes
+
+__all__ = ["LIMIT_CURSORS", "Plan", "has_room", "plan"]
+
+LIMIT_CURSORS = 64  # of one read; with more partitions they take turns
+
+
+def has_room(lanes: KeyLanes, messages: int, size_bytes: int) -> bool:
+    """Whether more of a partition may be read: unsettled messages and their bytes are below the read-ahead."""
+    return lanes.unsettled < messages and lanes.unsettled_bytes < size_bytes and not lanes.scattered
+
+
+@frozen
+class Plan:
+    """A read, and the holds that it was planned for."""
+
+    read: Read
+    holds: tuple[KeyLanes, ...]
+
+    def deliver(self, reply: ReadReply, current: Mapping[int, KeyLanes]) -> list[KeyLanes]:
+        """Offer the reply to the holds it was asked for, and return those that got something.
+
+        A partition that has meanwhile been given up, or taken anew, has another hold or none: what was read for the
+        earlier one is dropped. Reading has no effect on the server, so nothing is lost by that.
+        """
+        fed: list[KeyLanes] = []
+        for cursor, lanes in zip(self.read.cursors[1:], self.holds, strict=True):
+            entries = reply.get(cursor.log)
+            if entries and current.get(lanes.partition) is lanes and lanes.position == cursor.after:
+                lanes.offer(entries)
+                fed.append(lanes)
+        return fed
+
+
+def plan(events: Cursor, holds: Sequence[KeyLanes], *, turn: int, count: int, wait_s: float) -> Plan:
+    """Plan the next read over the events and the holds given; ``turn`` rotates among more than the limit."""
+    if len(holds) > LIMIT_CURSORS:
+        first = turn * LIMIT_CURSORS % len(holds)
+        holds = (*holds, *holds)[first : first + LIMIT_CURSORS]
+    cursors = [Cursor(PartitionSlot(lanes.stream, lanes.partition), lanes.position) for lanes in holds]
+    return Plan(Read((events, *cursors), count, wait_s), tuple(holds))

@@ -1,0 +1,214 @@
+"""Every exception of the library.
+
+::
+
+    SegmenterError
+    ├── InvalidArgument (ValueError)      what was passed cannot be: names the value and the remedy
+    │   ├── EmptyStreamName  EmptyGroupName  InvalidName
+    │   ├── InvalidPartitionCount  InvalidPartitionSize  InvalidBatchSize
+    │   └── MessageTooLarge
+    ├── StreamError                       about a stream or a group as it is stored
+    │   ├── NonExistentStream  StreamMismatch  StreamLost  UnsupportedFormat
+    │   └── GroupNotEmpty  GroupRemoved  SessionMismatch
+    ├── SendError                         a send that did not come out as sent
+    │   └── StreamFull  SendUnknown
+    ├── ConsumerError                     about one consumer and what it was handed
+    │   ├── ConsumerDead  SeatTaken  HandlerStuck
+    │   ├── PartitionLost  StaleDelivery  OutOfOrderAck
+    │   └── OffsetOutOfRange
+    └── BackendError                      the server, the connection, or its permissions
+
+``retriable`` says whether the same call may succeed later without anything else being changed.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "BackendError",
+    "ConsumerDead",
+    "ConsumerError",
+    "EmptyGroupName",
+    "EmptyStreamName",
+    "GroupNotEmpty",
+    "GroupRemoved",
+    "HandlerStuck",
+    "InvalidArgument",
+    "InvalidBatchSize",
+    "InvalidName",
+    "InvalidPartitionCount",
+    "InvalidPartitionSize",
+    "MessageTooLarge",
+    "NonExistentStream",
+    "OffsetOutOfRange",
+    "OutOfOrderAck",
+    "PartitionLost",
+    "SeatTaken",
+    "SegmenterError",
+    "SendError",
+    "SendUnknown",
+    "SessionMismatch",
+    "StaleDelivery",
+    "StreamError",
+    "StreamFull",
+    "StreamLost",
+    "StreamMismatch",
+    "UnsupportedFormat",
+]
+
+
+class SegmenterError(Exception):
+    """Base of every exception that this library raises on purpose.
+
+    Attributes say what it is about, where that applies: ``stream``, ``group``, ``partition``, ``epoch``.
+    """
+
+    retriable: ClassVar[bool] | bool = False
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        stream: str | None = None,
+        group: str | None = None,
+        partition: int | None = None,
+        epoch: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.stream = stream
+        self.group = group
+        self.partition = partition
+        self.epoch = epoch
+
+
+class InvalidArgument(SegmenterError, ValueError):
+    """A value that cannot be; the message names it and what would be accepted."""
+
+
+class EmptyStreamName(InvalidArgument):
+    """A stream needs a name."""
+
+
+class EmptyGroupName(InvalidArgument):
+    """A group needs a name."""
+
+
+class InvalidName(InvalidArgument):
+    """A name outside ``[A-Za-z0-9._-]{1,128}``: it would not be safe inside a key."""
+
+
+class InvalidPartitionCount(InvalidArgument):
+    """A stream has at least one partition, and at most the limit."""
+
+
+class InvalidPartitionSize(InvalidArgument):
+    """A partition keeps at least one message."""
+
+
+class InvalidBatchSize(InvalidArgument):
+    """A batch holds at least one message."""
+
+
+class MessageTooLarge(InvalidArgument):
+    """A key, payload or headers beyond the limit."""
+
+
+class StreamError(SegmenterError):
+    """Base of the errors about a stream or a group as it is stored."""
+
+
+class NonExistentStream(StreamError):
+    """No stream of that name is registered in the namespace."""
+
+
+class StreamMismatch(StreamError):
+    """The stream is registered with other properties than these."""
+
+
+class StreamLost(StreamError):
+    """A stream that was there is gone: deleted, evicted or wiped."""
+
+
+class UnsupportedFormat(StreamError):
+    """It was written by a later version of the library."""
+
+
+class GroupNotEmpty(StreamError):
+    """The group has members; stop them first."""
+
+    retriable = True
+
+
+class GroupRemoved(StreamError):
+    """The group was removed while you were a member."""
+
+
+class SessionMismatch(StreamError):
+    """The group runs with another session time-out."""
+
+
+class SendError(SegmenterError):
+    """Base of the errors about a send."""
+
+
+class StreamFull(SendError):
+    """The partition is full of messages that a group has yet to settle.
+
+    ``slowest`` is that group, ``None`` if no group is registered yet; ``lag`` counts its messages in the partition.
+    """
+
+    retriable = True
+
+    def __init__(self, message: str, *, stream: str, partition: int, slowest: str | None, lag: int) -> None:
+        super().__init__(message, stream=stream, partition=partition, group=slowest)
+        self.slowest = slowest
+        self.lag = lag
+
+
+class SendUnknown(SendError):
+    """No answer came in time: the message may or may not be in the stream."""
+
+
+class ConsumerError(SegmenterError):
+    """Base of the errors about a consumer."""
+
+
+class ConsumerDead(ConsumerError):
+    """The consumer was shut down, or stopped after a fatal error, which is then its cause."""
+
+
+class SeatTaken(ConsumerError):
+    """Another process registered with the same ``instance_id``; this one has stopped."""
+
+
+class HandlerStuck(ConsumerError):
+    """A handler exceeded ``max_processing_time`` and could not be ended: this process should be restarted."""
+
+
+class PartitionLost(ConsumerError):
+    """The partition belongs to somebody else by now; what was not yet durable will be delivered there."""
+
+
+class StaleDelivery(ConsumerError):
+    """The message has been taken back from this delivery, because it took too long or the partition moved."""
+
+
+class OutOfOrderAck(ConsumerError):
+    """An earlier message of the same key is not settled yet."""
+
+
+class OffsetOutOfRange(ConsumerError):
+    """Messages were dropped before the group had read them; ``lost`` counts them."""
+
+    def __init__(self, message: str, *, stream: str, group: str, partition: int, lost: int) -> None:
+        super().__init__(message, stream=stream, group=group, partition=partition)
+        self.lost = lost
+
+
+class BackendError(SegmenterError):
+    """The server, the connection to it, or its permissions; the original exception is the cause."""
+
+    def __init__(self, message: str, *, retriable: bool) -> None:
+        super().__init__(message)
+        self.retriable = retriable

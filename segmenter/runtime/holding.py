@@ -1,0 +1,156 @@
+"""A partition that is held: its lanes, its commits, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+
+from segmenter.core.command import PartitionSlot
+from segmenter.core.lanes import KeyLanes
+from segmenter.core.partition import Claimed, Commit, Progress
+from segmenter.core.reading import has_room
+from segmenter.core.signals import Drained
+from segmenter.errors import ConsumerError, PartitionLost
+
+__all__ = ["Holding"]
+
+
+class Holding:
+    """One partition under one epoch, from the grant to its release or loss.
+
+    Commits are numbered, one in flight at a time; an unanswered one is repeated as it was.
+    """
+
+    def __init__(
+        self,
+        slot: PartitionSlot,
+        group: str,
+        member: str,
+        grant: Claimed,
+        *,
+        clock: Callable[[], float],
+        touched: Callable[[Holding], None],
+    ) -> None:
+        self.slot = slot
+        self.grant = grant
+        self.lanes = KeyLanes(
+            stream=slot.stream,
+            group=group,
+            partition=slot.partition,
+            epoch=grant.epoch,
+            progress=_from_what_is_left(grant),
+            clock=clock,
+            touched=lambda: touched(self),
+        )
+        self.draining = False
+        self.paused = False
+        self.listed = False  # among those that may have something to hand out
+        self.seek: bytes = b""
+        self.hooks: set[asyncio.Task[None]] = set()  # of the user's, still running
+        self.dirty_since = math.inf  # when the progress first differed from what is stored
+        self._group = group
+        self._member = member
+        self._full = False
+        self._stored = self.lanes.version
+        self._number = 0
+        self._pending: tuple[Commit, int] | None = None  # and the version it carries
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+
+    @property
+    def partition(self) -> int:
+        """Its number."""
+        return self.slot.partition
+
+    def wants_more(self, messages: int, size_bytes: int) -> bool:
+        """Whether to read on. Full at the limit, and then not before half of it is settled: no read per message."""
+        share = 2 if self._full else 1
+        self._full = not has_room(self.lanes, max(1, messages // share), size_bytes // share)
+        return not (self._full or self.draining or self.paused)
+
+    # --- commits ----------------------------------------------------------------------------------------------------
+
+    @property
+    def dirty(self) -> bool:
+        """Whether there is progress that is not stored."""
+        return self.lanes.version != self._stored
+
+    @property
+    def urgent(self) -> bool:
+        """Whether a commit should not wait: somebody does, or nothing else is going on."""
+        return bool(self._waiters) or not (self.lanes.in_flight or self.lanes.startable)
+
+    def next_commit(self) -> Commit | None:
+        """The commit to start now, if none is in flight and there is something to store."""
+        if self._pending is not None or not self.dirty:
+            return None
+        self._number += 1
+        commit = Commit(
+            self.slot, self._group, self._member, self.grant.epoch, self._number, self.lanes.progress()
+        )
+        self._pending = (commit, self.lanes.version)
+        self.dirty_since = math.inf
+        return commit
+
+    def committed(self, commit: Commit) -> None:
+        """The commit in flight was stored."""
+        if self._pending is not None and self._pending[0] is commit:
+            self._stored = self._pending[1]
+            self._pending = None
+            self._resolve()
+
+    def durable(self) -> asyncio.Future[None]:
+        """A future for the moment when everything settled so far is stored."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append((self.lanes.version, future))
+        self._resolve()
+        return future
+
+    def _resolve(self) -> None:
+        waiting = self._waiters
+        self._waiters = [waiter for waiter in waiting if waiter[0] > self._stored]
+        for version, future in waiting:
+            if version <= self._stored and not future.done():
+                future.set_result(None)
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+
+    def drained(self) -> Drained | None:
+        """What to release with, once nothing is in flight any more."""
+        if not self.draining or self.lanes.in_flight or self._pending is not None or self.hooks:
+            return None
+        return Drained(self.partition, self._number + 1, self.lanes.progress(), self.seek)
+
+    def released(self) -> None:
+        """The release went through, with all the progress there was."""
+        self._stored = self.lanes.version
+        self._resolve()
+        self.lanes.close()
+
+    def lost(self) -> None:
+        """It belongs to somebody else: nothing of it counts any more."""
+        self.lanes.close()
+        for _, future in self._waiters:
+            if not future.done():
+                future.set_exception(self._loss())
+                future.exception()  # whoever waits gets it; nobody may be waiting any more
+        self._waiters.clear()
+
+    def _loss(self) -> ConsumerError:
+        about = {"stream": self.slot.stream, "group": self._group, "partition": self.partition}
+        return PartitionLost(
+            f"partition {self.partition} of {self.slot.stream!r} was lost before the acknowledgement was stored: "
+            "the messages will be handed out again",
+            **about,  # type: ignore[arg-type]
+            epoch=self.grant.epoch,
+        )
+
+
+def _from_what_is_left(grant: Claimed) -> Progress:
+    """The progress to go on from: messages that were dropped from the log unread are passed over."""
+    progress = grant.progress
+    if grant.first <= progress.read:
+        return progress
+    left = tuple((max(start, grant.first), end) for start, end in progress.ranges if end > grant.first)
+    attempts = tuple((ordinal, count) for ordinal, count in progress.attempts if ordinal >= grant.first)
+    return Progress(progress.offset, grant.first, left, attempts)

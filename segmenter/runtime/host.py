@@ -1,0 +1,58 @@
+"""What the runtime takes from the machine it runs on: injected, so that simulations bring their own."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from attrs import frozen
+
+__all__ = ["Host", "Placement", "in_task", "in_thread"]
+
+
+class Placement(Protocol):
+    """Runs a coroutine apart from user code; awaiting what it returns waits for its end."""
+
+    def __call__(self, coroutine: Coroutine[Any, Any, None]) -> Callable[[], Coroutine[Any, Any, None]]:
+        """Start it."""
+        ...
+
+
+def in_thread(coroutine: Coroutine[Any, Any, None]) -> Callable[[], Coroutine[Any, Any, None]]:
+    """Run the coroutine in a thread and event loop of its own, so that blocking user code does not silence it."""
+    thread = threading.Thread(target=asyncio.run, args=(coroutine,), name="segmenter-heart", daemon=True)
+    thread.start()
+
+    async def ended() -> None:
+        await asyncio.to_thread(thread.join)
+
+    return ended
+
+
+def in_task(coroutine: Coroutine[Any, Any, None]) -> Callable[[], Coroutine[Any, Any, None]]:
+    """Run the coroutine as a task of the running loop: for simulations, where time is virtual."""
+    task = asyncio.get_running_loop().create_task(coroutine)
+
+    async def ended() -> None:
+        await task
+
+    return ended
+
+
+def _boot_clock() -> Callable[[], float]:
+    """A clock that goes on while the machine sleeps, so that a laptop's lid does not stretch a lease."""
+    boottime = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic if boottime is None else lambda: time.clock_gettime(boottime)
+
+
+@frozen
+class Host:
+    """The machine, as the runtime knows it."""
+
+    clock: Callable[[], float] = _boot_clock()  # seconds; readable in any thread
+    nonce: Callable[[], str] = lambda: secrets.token_hex(6)  # unique for ever
+    place_heart: Placement = in_thread

@@ -1,0 +1,274 @@
+"""Creating and removing streams and groups, whose parts live in several slots.
+
+Each is a walk of small steps, every one of them harmless to repeat, recorded by the document's state. Whoever meets a
+walk half done takes it to its end: ``creating`` to ``ready``, ``removing`` to nothing or a tombstone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from attrs import evolve, frozen
+
+from segmenter.core.command import Command, Gone, GroupSlot, PartitionSlot, StreamSlot
+from segmenter.core.events import Changed
+from segmenter.core.group import (
+    GroupConflict,
+    GroupLoaded,
+    GroupState,
+    GroupUpdated,
+    LoadGroup,
+    Readied,
+    Removed,
+    Removing,
+    UpdateGroup,
+)
+from segmenter.core.layout import FORMAT, Loaded, LoadStream, StreamConfig, StreamUpdated, UpdateStream
+from segmenter.core.log import format_position
+from segmenter.core.partition import CreateLane, CreatePartition, DropLane, DropPartition, Probe, Probed, Release
+from segmenter.errors import (
+    GroupNotEmpty,
+    NonExistentStream,
+    SessionMismatch,
+    StreamError,
+    StreamLost,
+    StreamMismatch,
+    UnsupportedFormat,
+)
+from segmenter.port import Session
+
+__all__ = ["Lifecycle", "OpenGroup"]
+
+R = TypeVar("R")
+
+LIMIT_RACES = 100  # compare-and-sets lost in a row before giving up
+
+
+@frozen
+class OpenGroup:
+    """A group that is ready to be joined."""
+
+    document: GroupState
+    events_end: bytes  # its event log is read on from here
+
+
+class Lifecycle:
+    """The walks, over one session."""
+
+    def __init__(self, session: Session, nonce: Callable[[], str]) -> None:
+        self._session = session
+        self._nonce = nonce
+
+    async def _execute(self, command: Command[Any, R]) -> R:
+        return await self._session.execute(command)
+
+    # --- streams ----------------------------------------------------------------------------------------------------
+
+    async def load_stream(self, stream: str) -> StreamConfig:
+        """Return the configuration of a stream, completing its creation if that was interrupted.
+
+        Raises:
+            NonExistentStream: there is none of that name.
+            UnsupportedFormat: a later version of the library made it.
+        """
+        for _ in range(LIMIT_RACES):
+            config = await self._stored(stream)
+            if config is None:
+                raise NonExistentStream(
+                    f"there is no stream {stream!r}: register it first, or check the namespace", stream=stream
+                )
+            if config.state == "ready":
+                return config
+            await self._roll_forward(stream, config)
+        raise _contended("stream", stream)
+
+    async def create_stream(self, stream: str, partitions: int, partition_size: int) -> StreamConfig:
+        """Return the configuration of a stream, creating it if there is none.
+
+        Raises:
+            StreamMismatch: it is there with other properties.
+            UnsupportedFormat: a later version of the library made it.
+        """
+        for _ in range(LIMIT_RACES):
+            config = await self._stored(stream)
+            if config is None:
+                config = StreamConfig(self._nonce(), partitions, partition_size, incarnation=self._nonce())
+                await self._execute(UpdateStream(StreamSlot(stream), None, config))
+            elif config.state == "ready":
+                return _matching(stream, config, partitions, partition_size)
+            else:
+                await self._roll_forward(stream, config)
+        raise _contended("stream", stream)
+
+    async def alter_stream(self, stream: str, partition_size: int) -> StreamConfig:
+        """Change how many messages each partition keeps."""
+        for _ in range(LIMIT_RACES):
+            config = await self.load_stream(stream)
+            changed = evolve(config, version=self._nonce(), partition_size=partition_size)
+            reply = await self._execute(UpdateStream(StreamSlot(stream), config.version, changed))
+            if isinstance(reply, StreamUpdated):
+                return changed
+        raise _contended("stream", stream)
+
+    async def remove_stream(self, stream: str) -> None:
+        """Remove a stream with all its messages and the lanes of all groups; nothing happens if there is none."""
+        for _ in range(LIMIT_RACES):
+            config = await self._stored(stream)
+            if config is None:
+                return
+            if config.state == "removing":
+                await self._roll_forward(stream, config)
+            else:
+                removing = evolve(config, version=self._nonce(), state="removing")
+                await self._execute(UpdateStream(StreamSlot(stream), config.version, removing))
+        raise _contended("stream", stream)
+
+    async def _stored(self, stream: str) -> StreamConfig | None:
+        reply: Loaded = await self._execute(LoadStream(StreamSlot(stream)))
+        config = reply.config
+        if config is not None and config.format > FORMAT:
+            raise UnsupportedFormat(
+                f"stream {stream!r} has format {config.format}, this version knows {FORMAT}: upgrade segmenter",
+                stream=stream,
+            )
+        return config
+
+    async def _roll_forward(self, stream: str, config: StreamConfig) -> None:
+        slots = [PartitionSlot(stream, number) for number in range(config.partitions)]
+        after: StreamConfig | None
+        if config.state == "creating":
+            for slot in slots:
+                await self._execute(CreatePartition(slot, config.incarnation, config.layout))
+            after = evolve(config, version=self._nonce(), state="ready")
+        else:
+            for slot in slots:
+                await self._execute(DropPartition(slot))
+            after = None
+        await self._execute(UpdateStream(StreamSlot(stream), config.version, after))
+
+    # --- groups -----------------------------------------------------------------------------------------------------
+
+    async def open_group(self, slot: GroupSlot, partitions: int, session_ms: int, start: bytes) -> OpenGroup:
+        """Return a group's document, creating the group if there is none or if it had been removed.
+
+        Raises:
+            SessionMismatch: the group runs with another session time-out.
+            StreamLost: a partition of the stream is gone.
+        """
+        for _ in range(LIMIT_RACES):
+            loaded: GroupLoaded = await self._execute(LoadGroup(slot))
+            document = loaded.document
+            if document is None or document.state == "removed":
+                fresh = GroupState(partitions, session_ms)
+                await self._write(slot, document, fresh, "created")
+            elif document.state == "creating":
+                await self._create_lanes(slot, document, start)
+            elif document.state == "removing":
+                await self._remove_lanes(slot, document)
+            else:
+                return OpenGroup(_same_session(slot, document, session_ms), format_position(loaded.end))
+        raise _contended("group", slot.group)
+
+    async def remove_group(self, slot: GroupSlot) -> None:
+        """Remove a group: it holds nothing back any more, and members that still run get ``GroupRemoved``.
+
+        Raises:
+            GroupNotEmpty: it has members.
+        """
+        for _ in range(LIMIT_RACES):
+            document = await self._document(slot)
+            if document is None or document.state == "removed":
+                return
+            if document.state == "removing":
+                await self._remove_lanes(slot, document)
+            else:
+                _refuse_members(slot, document, "removed")
+                await self._write(slot, document, document.on(Removing()), "removing")
+        raise _contended("group", slot.group)
+
+    async def reset_group(self, slot: GroupSlot, start: bytes) -> None:
+        """Move a group without members to another place in every partition, forgetting what is finished.
+
+        Raises:
+            GroupNotEmpty: it has members.
+        """
+        document = await self._document(slot)
+        if document is None:
+            raise StreamError(f"there is no group {slot.group!r}", stream=slot.stream, group=slot.group)
+        _refuse_members(slot, document, "moved")
+        for number in range(document.partitions):
+            lane = PartitionSlot(slot.stream, number)
+            probed: Probed | Gone = await self._execute(Probe(lane, slot.group))
+            if isinstance(probed, Gone):
+                raise _lost(lane)
+            await self._execute(
+                Release(lane, slot.group, "", probed.epoch, evict=probed.owner, start=start)  # nobody owns it now
+            )
+
+    async def _document(self, slot: GroupSlot) -> GroupState | None:
+        loaded: GroupLoaded = await self._execute(LoadGroup(slot))
+        return loaded.document
+
+    async def _create_lanes(self, slot: GroupSlot, document: GroupState, start: bytes) -> None:
+        for number in range(document.partitions):
+            lane = PartitionSlot(slot.stream, number)
+            if isinstance(await self._execute(CreateLane(lane, slot.group, start)), Gone):
+                raise _lost(lane)
+        await self._write(slot, document, document.on(Readied()), "readied")
+
+    async def _remove_lanes(self, slot: GroupSlot, document: GroupState) -> None:
+        for number in range(document.partitions):
+            await self._execute(DropLane(PartitionSlot(slot.stream, number), slot.group))
+        await self._write(slot, document, document.on(Removed()), "removed")
+
+    async def _write(self, slot: GroupSlot, before: GroupState | None, after: GroupState, cause: str) -> None:
+        """Try once; whoever lost the race looks again at what stands there."""
+        version = self._nonce()
+        expect = before.version if before is not None else None
+        event = Changed(version, cause, "", tuple(sorted(before.members)) if before is not None else ())
+        reply = await self._execute(UpdateGroup(slot, expect, evolve(after, version=version), event))
+        assert isinstance(reply, GroupUpdated | GroupConflict)  # noqa: S101 - nobody is expired by these writes
+
+
+def _matching(stream: str, config: StreamConfig, partitions: int, partition_size: int) -> StreamConfig:
+    if (config.partitions, config.partition_size) == (partitions, partition_size):
+        return config
+    raise StreamMismatch(
+        f"stream {stream!r} is registered with {config.partitions} partitions of {config.partition_size}, "
+        f"not {partitions} of {partition_size}: use get_stream(), or alter(partition_size=)",
+        stream=stream,
+    )
+
+
+def _same_session(slot: GroupSlot, document: GroupState, session_ms: int) -> GroupState:
+    if document.session_ms == session_ms:
+        return document
+    raise SessionMismatch(
+        f"group {slot.group!r} runs with a session time-out of {document.session_ms / 1000:g} s, "
+        f"not {session_ms / 1000:g} s: all its consumers must use the same",
+        stream=slot.stream,
+        group=slot.group,
+    )
+
+
+def _refuse_members(slot: GroupSlot, document: GroupState, verb: str) -> None:
+    if document.members:
+        names = ", ".join(sorted(document.members)[:3])
+        raise GroupNotEmpty(
+            f"group {slot.group!r} has {len(document.members)} members ({names}): stop them before it is {verb}",
+            stream=slot.stream,
+            group=slot.group,
+        )
+
+
+def _lost(slot: PartitionSlot) -> StreamLost:
+    return StreamLost(
+        f"partition {slot.partition} of {slot.stream!r} is gone: it was deleted, evicted or wiped",
+        stream=slot.stream,
+        partition=slot.partition,
+    )
+
+
+def _contended(kind: str, name: str) -> StreamError:
+    return StreamError(f"{kind} {name!r} is being changed by others all the time: try again later")

@@ -1,0 +1,340 @@
+"""The door to everything: a namespace on a backend."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+from typing import Literal, Self
+
+from segmenter.config import (
+    ConsumerOptions,
+    Duration,
+    Start,
+    StreamOptions,
+    check_group,
+    check_namespace,
+    check_stream,
+    start_of,
+)
+from segmenter.connect import backend_for
+from segmenter.consumer import Consumer, Registration
+from segmenter.core.command import Gone, GroupSlot, PartitionSlot
+from segmenter.core.group import GroupState, LoadGroup
+from segmenter.core.observations import Observation
+from segmenter.core.partition import Probe, Probed
+from segmenter.errors import ConsumerDead, SegmenterError, StreamError, StreamLost
+from segmenter.port import Backend, Session
+from segmenter.runtime.heart import Heart
+from segmenter.runtime.host import Host
+from segmenter.runtime.lifecycle import Lifecycle
+from segmenter.runtime.pump import Hook, Hooks, Pump
+from segmenter.snapshot import GroupSnapshot, MemberSnapshot, PartitionSnapshot
+from segmenter.stream import Stream
+
+__all__ = ["Segmenter"]
+
+
+class Segmenter:
+    """Streams and consumers of one namespace.
+
+    Enter it with ``async with``, or call ``aclose()`` when done; nothing is connected before its first use.
+
+    Args:
+        url: where the streams live, such as ``redis://localhost:6379``; ``memory://`` keeps them in this object,
+            ``memory://name`` shares them in the process. Without it the environment variable ``SEGMENTER_URL`` is
+            read.
+        namespace: keeps the streams of one application apart from another's on the same server.
+        backend: an instance to use instead of a URL.
+        host: the clock and the place for the heart; simulations bring their own.
+
+    Raises:
+        InvalidArgument: the URL or the namespace cannot be.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        namespace: str = "default",
+        backend: Backend | None = None,
+        host: Host | None = None,
+    ) -> None:
+        check_namespace(namespace)
+        self._backend = backend if backend is not None else backend_for(url, namespace)
+        self.namespace = namespace
+        self.host = host or Host()
+        self._session: Session | None = None
+        self._opening = asyncio.Lock()
+        self._heart: Heart | None = None
+        self._heart_ended: Callable[[], object] | None = None
+        self._consumers: list[Consumer] = []
+        self._streams: list[Stream] = []
+        self._closed = False
+
+    # --- streams ----------------------------------------------------------------------------------------------------
+
+    async def register_stream(
+        self,
+        name: str,
+        *,
+        partitions: int = 8,
+        partition_size: int = 100_000,
+        on_full: Literal["raise", "wait", "drop_oldest"] = "raise",
+        send_timeout: Duration = 30.0,
+    ) -> Stream:
+        """Return a stream, creating it if there is none of that name.
+
+        Args:
+            name: letters, digits, dots, dashes and underscores.
+            partitions: how many consumers of a group can work at once; fixed from then on.
+            partition_size: how many messages each partition keeps for groups that are behind.
+            on_full: what ``send`` does when a partition is full of messages that a group has yet to settle: raise
+                ``StreamFull``, wait for room, or drop the oldest messages, unread ones too.
+            send_timeout: seconds until an unanswered send is given up as ``SendUnknown``.
+
+        Raises:
+            StreamMismatch: it is registered with other partitions or another size.
+            InvalidArgument: a value cannot be (``EmptyStreamName``, ``InvalidPartitionCount``, ...).
+        """
+        check_stream(name)
+        options = StreamOptions(
+            partitions=partitions, partition_size=partition_size, on_full=on_full, send_timeout_s=send_timeout
+        )
+        await self._open()
+        config = await self.lifecycle.create_stream(name, partitions, partition_size)
+        return self._keep(Stream(self, name, config, options))
+
+    async def get_stream(
+        self,
+        name: str,
+        *,
+        on_full: Literal["raise", "wait", "drop_oldest"] = "raise",
+        send_timeout: Duration = 30.0,
+    ) -> Stream:
+        """Return a stream that is registered already.
+
+        Raises:
+            NonExistentStream: there is none of that name.
+        """
+        check_stream(name)
+        options = StreamOptions(on_full=on_full, send_timeout_s=send_timeout)
+        await self._open()
+        return self._keep(Stream(self, name, await self.lifecycle.load_stream(name), options))
+
+    async def remove_stream(self, name: str) -> None:
+        """Remove a stream with all its messages; nothing happens if there is none of that name."""
+        check_stream(name)
+        await self._open()
+        await self.lifecycle.remove_stream(name)
+
+    def _keep(self, stream: Stream) -> Stream:
+        self._streams.append(stream)
+        return stream
+
+    # --- consumers --------------------------------------------------------------------------------------------------
+
+    def register_consumer(  # noqa: PLR0913 - every option of a consumer, by name
+        self,
+        stream: str,
+        *,
+        group: str,
+        batch_size: int = 10,
+        max_processing_time: Duration = 300.0,
+        start: Start = "earliest",
+        session_timeout: Duration = 10.0,
+        instance_id: str | None = None,
+        takeover: Literal["silence", "immediate"] = "silence",
+        commit_interval: Duration = 0.1,
+        drain_timeout: Duration = 25.0,
+        rebalance_delay: Duration = 0.1,
+        read_ahead: int = 2_000,
+        read_ahead_bytes: int = 8 << 20,
+        on_assigned: Hook | None = None,
+        on_revoked: Hook | None = None,
+        on_lost: Hook | None = None,
+        observer: Callable[[Observation], None] | None = None,
+    ) -> Registration:
+        """Become a consumer of a stream, as a member of a group: ``await`` the result, or enter it.
+
+        Args:
+            stream: its name; it must be registered.
+            group: consumers of one group share the partitions; each group gets every message.
+            batch_size: how many messages ``read`` returns at most.
+            max_processing_time: seconds after which a message that is not settled is taken back and handed out again.
+            start: where a group that is new begins: ``"earliest"``, ``"latest"``, a message's id, or a datetime.
+            session_timeout: seconds of silence after which a consumer counts as dead; the same in all of a group.
+            instance_id: a name that outlives the process: a restart takes its partitions up again without moving
+                the others'.
+            takeover: whether a restart under the same ``instance_id`` waits for the former to fall silent, or not.
+            commit_interval: seconds after which an acknowledgement is stored at the latest.
+            drain_timeout: seconds that ``shutdown`` waits at most for the hand-over.
+            rebalance_delay: seconds that membership must be quiet before partitions move to a newcomer.
+            read_ahead: messages of a partition that are read before the earlier ones are settled.
+            read_ahead_bytes: the same in bytes.
+            on_assigned: called with a partition before anything of it is handed out.
+            on_revoked: called with a partition that is to be given up, before it is released.
+            on_lost: called with a partition that was lost without being released.
+            observer: called with each observation (``segmenter.observations``).
+
+        Raises:
+            NonExistentStream: there is no such stream.
+            SessionMismatch: the group runs with another session time-out.
+            InvalidArgument: a value cannot be (``EmptyGroupName``, ``InvalidBatchSize``, ...).
+        """
+        options = ConsumerOptions(
+            batch_size=batch_size,
+            max_processing_time_s=max_processing_time,
+            session_timeout_s=session_timeout,
+            instance_id=None if instance_id is None else check_group(instance_id),
+            takeover=takeover,
+            commit_interval_s=commit_interval,
+            drain_timeout_s=drain_timeout,
+            rebalance_delay_s=rebalance_delay,
+            read_ahead=read_ahead,
+            read_ahead_bytes=read_ahead_bytes,
+        )
+        hooks = Hooks(on_assigned, on_revoked, on_lost, [observer] if observer is not None else [])
+        return Registration(self, stream, group, start, options, hooks)
+
+    async def start_consumer(
+        self, slot: GroupSlot, start: bytes, options: ConsumerOptions, hooks: Hooks
+    ) -> Consumer:
+        """Open the group and start a consumer in it; ``Registration`` calls this."""
+        await self._open()
+        config = await self.lifecycle.load_stream(slot.stream)
+        session_ms = round(options.session_timeout_s * 1000)
+        opened = await self.lifecycle.open_group(slot, config.partitions, session_ms, start)
+        pump = Pump(
+            slot=slot,
+            document=opened.document,
+            events_end=opened.events_end,
+            options=options,
+            session=await self._backend.session(),
+            heart=self._beating(),
+            host=self.host,
+            hooks=hooks,
+        )
+        consumer = Consumer(pump, options, slot)
+        self._consumers.append(consumer)
+        await pump.admitted()
+        return consumer
+
+    # --- groups -----------------------------------------------------------------------------------------------------
+
+    async def describe(self, stream: str, group: str) -> GroupSnapshot:
+        """Return who is in a group, who owns what, and how far it has come.
+
+        Raises:
+            NonExistentStream: there is no such stream.
+            StreamError: there is no such group.
+        """
+        slot = GroupSlot(check_stream(stream), check_group(group))
+        await self._open()
+        await self.lifecycle.load_stream(stream)
+        document = (await self.session.execute(LoadGroup(slot))).document
+        if document is None or document.state == "removed":
+            raise StreamError(f"there is no group {group!r} on {stream!r}", stream=stream, group=group)
+        probes = [
+            self.session.execute(Probe(PartitionSlot(stream, number), group)) for number in range(document.partitions)
+        ]
+        probed = await asyncio.gather(*probes)
+        partitions = tuple(_partition(slot, document, number, probe) for number, probe in enumerate(probed))
+        return _group(slot, document, partitions)
+
+    async def remove_group(self, stream: str, group: str) -> None:
+        """Remove a group that has no members: it holds nothing back any more.
+
+        Raises:
+            GroupNotEmpty: it has members.
+        """
+        slot = GroupSlot(check_stream(stream), check_group(group))
+        await self._open()
+        await self.lifecycle.remove_group(slot)
+
+    async def reset_group(self, stream: str, group: str, to: Start) -> None:
+        """Move a group that has no members to another place in every partition.
+
+        Raises:
+            GroupNotEmpty: it has members.
+        """
+        slot = GroupSlot(check_stream(stream), check_group(group))
+        await self._open()
+        await self.lifecycle.reset_group(slot, start_of(to))
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+
+    async def aclose(self) -> None:
+        """Shut every consumer down, fail what has not been sent, and disconnect. May be called twice."""
+        self._closed = True
+        await asyncio.gather(*(consumer.shutdown() for consumer in self._consumers))
+        for stream in self._streams:
+            stream.close(ConsumerDead("the Segmenter was closed before the send was answered"))
+        if self._heart is not None and self._heart_ended is not None:
+            self._heart.stop()
+            await self._heart_ended()  # type: ignore[misc]
+            self._heart = None
+        if self._session is not None:
+            await self._session.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self._open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    # --- shared by streams and consumers ----------------------------------------------------------------------------
+
+    @property
+    def session(self) -> Session:
+        """The session for everything but consumers; open since the first call."""
+        if self._session is None:
+            raise SegmenterError("the Segmenter is not open: enter it with 'async with', or register something")
+        return self._session
+
+    @property
+    def lifecycle(self) -> Lifecycle:
+        """The walks that create and remove."""
+        return Lifecycle(self.session, self.host.nonce)
+
+    async def _open(self) -> None:
+        if self._closed:
+            raise ConsumerDead("the Segmenter was closed: make a new one")
+        async with self._opening:
+            if self._session is None:
+                self._session = await self._backend.session()
+
+    def _beating(self) -> Heart:
+        """The heart, started with the first consumer."""
+        if self._heart is None:
+            self._heart = Heart(self._backend, self.host)
+            self._heart_ended = self.host.place_heart(self._heart.run())
+        return self._heart
+
+
+def _partition(slot: GroupSlot, document: GroupState, number: int, probe: Probed | Gone) -> PartitionSnapshot:
+    if isinstance(probe, Gone):
+        raise StreamLost(f"partition {number} of {slot.stream!r} is gone", stream=slot.stream, partition=number)
+    finished = probe.progress.read + sum(end - start for start, end in probe.progress.ranges)
+    return PartitionSnapshot(
+        partition=number,
+        owner=probe.owner,
+        epoch=probe.epoch,
+        committed=probe.progress.offset.decode(),
+        end=probe.end.decode(),
+        lag=probe.added - finished,
+        assigned=document.assignment[number],
+    )
+
+
+def _group(slot: GroupSlot, document: GroupState, partitions: tuple[PartitionSnapshot, ...]) -> GroupSnapshot:
+    members = tuple(
+        MemberSnapshot(name, member.seat, member.leaving, tuple(sorted(document.assigned_to(name))))
+        for name, member in sorted(document.members.items())
+    )
+    return GroupSnapshot(
+        slot.stream, slot.group, document.state, document.generation, document.session_ms / 1000, members, partitions
+    )
