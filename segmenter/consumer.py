@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator, Iterable
+from collections.abc import AsyncIterator, Generator, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from segmenter.config import ConsumerOptions, Duration, Start, check_group, check_stream, seconds, start_of
 from segmenter.core.command import GroupSlot
 from segmenter.core.message import Message
-from segmenter.core.observations import Observation
 from segmenter.errors import ConsumerDead, InvalidArgument
-from segmenter.runtime.pump import Hooks, Pump
+from segmenter.runtime.hooks import Hooks
+from segmenter.runtime.pump import Pump
 
 if TYPE_CHECKING:
     from segmenter.segmenter import Segmenter
@@ -122,7 +122,7 @@ class Consumer:
             ConsumerDead: the consumer has stopped.
         """
         self._check()
-        await self._pump.durable()
+        await self._pump.durable(set(self._pump.partitions))
 
     # --- moving about -----------------------------------------------------------------------------------------------
 
@@ -215,6 +215,3 @@ class Registration:
             raise InvalidArgument("this registration was used already: call register_consumer again")
         self._consumer = await self._segmenter.start_consumer(self._slot, self._start, self._options, self._hooks)
         return self._consumer
-
-
-Observer = Callable[[Observation], None]

@@ -28,7 +28,8 @@ from segmenter.port import Backend, Session
 from segmenter.runtime.heart import Heart
 from segmenter.runtime.host import Host
 from segmenter.runtime.lifecycle import Lifecycle
-from segmenter.runtime.pump import Hook, Hooks, Pump
+from segmenter.runtime.hooks import Hook, Hooks
+from segmenter.runtime.pump import Pump
 from segmenter.snapshot import GroupSnapshot, MemberSnapshot, PartitionSnapshot
 from segmenter.stream import Stream
 

@@ -1,9 +1,11 @@
 """The runtime: carries out what the core decides, and decides nothing.
 
 ``host``       what it takes from its machine: a clock, randomness, a place for the heart.
-``heart``      one for a Segmenter: beats for all its consumers, apart from user code.
-``pump``       one for a consumer: reads, hands out, commits; feeds the consumer's machine and does what it asks for.
-``holding``    one for a partition that is held: its lanes, its commits, its end.
-``sender``     one for a stream that is sent to: one append in flight for each partition.
+``heart``      one for a Segmenter: beats for all its consumers, apart from user code.    ``lease``  what beats give.
+``pump``       one for a consumer: feeds the consumer's machine, and does what it asks for.
+``holding``    one for a partition that is held: its commits, its end.    ``holdings``  all of them, in turns.
+``reader``     the read under way.    ``committer``  the commits under way.    ``hooks``  the user's functions.
+``sender``     one for a partition that is sent to: one append in flight.
 ``lifecycle``  creating and removing streams and groups, step by step, rolled forward by whoever meets it half done.
+``failures``   the words for what ends a consumer or a send from outside.
 """

@@ -32,11 +32,11 @@ from segmenter.errors import (
     NonExistentStream,
     SessionMismatch,
     StreamError,
-    StreamLost,
     StreamMismatch,
     UnsupportedFormat,
 )
 from segmenter.port import Session
+from segmenter.runtime.failures import stream_lost
 
 __all__ = ["Lifecycle", "OpenGroup"]
 
@@ -201,7 +201,7 @@ class Lifecycle:
             lane = PartitionSlot(slot.stream, number)
             probed: Probed | Gone = await self._execute(Probe(lane, slot.group))
             if isinstance(probed, Gone):
-                raise _lost(lane)
+                raise stream_lost(lane)
             await self._execute(
                 Release(lane, slot.group, "", probed.epoch, evict=probed.owner, start=start)  # nobody owns it now
             )
@@ -214,7 +214,7 @@ class Lifecycle:
         for number in range(document.partitions):
             lane = PartitionSlot(slot.stream, number)
             if isinstance(await self._execute(CreateLane(lane, slot.group, start)), Gone):
-                raise _lost(lane)
+                raise stream_lost(lane)
         await self._write(slot, document, document.on(Readied()), "readied")
 
     async def _remove_lanes(self, slot: GroupSlot, document: GroupState) -> None:
@@ -260,14 +260,6 @@ def _refuse_members(slot: GroupSlot, document: GroupState, verb: str) -> None:
             stream=slot.stream,
             group=slot.group,
         )
-
-
-def _lost(slot: PartitionSlot) -> StreamLost:
-    return StreamLost(
-        f"partition {slot.partition} of {slot.stream!r} is gone: it was deleted, evicted or wiped",
-        stream=slot.stream,
-        partition=slot.partition,
-    )
 
 
 def _contended(kind: str, name: str) -> StreamError:

@@ -28,8 +28,9 @@ from segmenter.core.retention import (
     Superseded,
     UnknownProducer,
 )
-from segmenter.errors import BackendError, SegmenterError, SendError, SendUnknown, StreamFull, StreamLost
+from segmenter.errors import BackendError, SegmenterError, SendError, SendUnknown, StreamFull
 from segmenter.port import Session
+from segmenter.runtime.failures import as_segmenter_error, stream_lost
 
 __all__ = ["Outbox", "Sent"]
 
@@ -155,7 +156,7 @@ class Outbox:
         elif isinstance(error, BackendError) and error.retriable:
             self._again(self._command, RETRY_S, lambda: self._unknown(error))
         else:
-            self._give_up(error if isinstance(error, SegmenterError) else _internal(error))
+            self._give_up(as_segmenter_error(error))
 
     def _settle(self, command: Append, reply: AppendReply) -> None:
         match reply:
@@ -169,7 +170,7 @@ class Outbox:
             case Superseded(epoch):
                 self._renew(command, epoch)
             case Gone():
-                self._give_up(StreamLost(f"{self._where} is gone: it was deleted, evicted or wiped", **self._about))
+                self._give_up(stream_lost(self._slot))
             case Moved() | Sealed():
                 self._give_up(SendError(f"{self._where} was laid out anew: open the stream again", **self._about))
 
@@ -257,8 +258,3 @@ def _fail(parcel: Parcel, error: SegmenterError) -> None:
     if not parcel.done.done():
         parcel.done.set_exception(error)
 
-
-def _internal(error: BaseException) -> SegmenterError:
-    failure = SendError(f"the send stopped on an unexpected error: {error!r}")
-    failure.__cause__ = error
-    return failure

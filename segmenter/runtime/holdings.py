@@ -1,0 +1,92 @@
+"""The partitions that a consumer holds, and the turns they take in handing out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from segmenter.core.message import Message
+from segmenter.runtime.holding import Holding
+
+__all__ = ["Holdings"]
+
+
+class Holdings:
+    """All holdings by partition; ``available`` is set while one of them may have something to hand out."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.available = asyncio.Event()
+        self._clock = clock
+        self._held: dict[int, Holding] = {}
+        self._candidates: deque[Holding] = deque()
+        self._paused: set[int] = set()
+
+    def __iter__(self) -> Iterator[Holding]:
+        return iter(tuple(self._held.values()))
+
+    @property
+    def partitions(self) -> list[int]:
+        """The numbers of the partitions held."""
+        return sorted(self._held)
+
+    def at(self, partition: int, epoch: int | None = None) -> Holding | None:
+        """The holding of a partition, if there is one, and under that epoch."""
+        holding = self._held.get(partition)
+        return holding if holding is not None and epoch in (None, holding.grant.epoch) else None
+
+    def add(self, holding: Holding) -> None:
+        """Hold a partition."""
+        holding.paused = holding.partition in self._paused
+        self._held[holding.partition] = holding
+
+    def remove(self, partition: int) -> Holding:
+        """Hold it no more."""
+        holding = self._held.pop(partition)
+        self._unlist(holding)
+        return holding
+
+    def pause(self, partitions: set[int]) -> None:
+        """Hand out nothing of these, now or when they come."""
+        self._apply(self._paused | partitions)
+
+    def resume(self, partitions: set[int]) -> None:
+        """Undo ``pause``."""
+        self._apply(self._paused - partitions)
+
+    def _apply(self, paused: set[int]) -> None:
+        self._paused = paused
+        for holding in self:
+            holding.paused = holding.partition in paused
+            self.consider(holding)
+
+    # --- handing out ------------------------------------------------------------------------------------------------
+
+    def consider(self, holding: Holding) -> None:
+        """Let a holding take its turn, if it has something that may start."""
+        lanes = holding.lanes
+        due = lanes.due is not None and lanes.due <= self._clock()
+        if not holding.listed and not holding.paused and not holding.hooks and (lanes.startable or due):
+            holding.listed = True
+            self._candidates.append(holding)
+            self.available.set()
+
+    def take(self, limit: int, *, whole_batch: bool, one_partition: bool) -> list[Message]:
+        """Hand out up to ``limit`` messages, from one holding or from several in turn."""
+        taken: list[Message] = []
+        while self._candidates and len(taken) < limit and not (taken and one_partition):
+            holding = self._candidates[0]
+            some = [] if holding.paused or holding.hooks else holding.lanes.take(limit - len(taken), whole_batch=whole_batch)
+            taken += some
+            if some and holding.lanes.startable:
+                self._candidates.rotate(-1)
+            else:
+                self._unlist(holding)
+        if not self._candidates:
+            self.available.clear()
+        return taken
+
+    def _unlist(self, holding: Holding) -> None:
+        if holding.listed:
+            holding.listed = False
+            self._candidates.remove(holding)

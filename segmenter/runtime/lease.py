@@ -1,0 +1,65 @@
+"""The right to act as a member, which lasts as long as beats are answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from segmenter.core.beats import Pulse
+from segmenter.core.command import GroupSlot
+from segmenter.core.signals import Event
+from segmenter.runtime.heart import Heart, Patient
+
+__all__ = ["Lease"]
+
+
+class Lease:
+    """A consumer's lease: begun when it is admitted, kept up by the heart."""
+
+    def __init__(
+        self,
+        heart: Heart,
+        slot: GroupSlot,
+        session_s: float,
+        *,
+        clock: Callable[[], float],
+        alive: Callable[[], bool],
+        known: Callable[[], str],
+        tell: Callable[[Event], None],
+    ) -> None:
+        self._heart = heart
+        self._slot = slot
+        self._session_s = session_s
+        self._clock = clock
+        self._alive = alive
+        self._known = known
+        self._tell = tell
+        self._patient: Patient | None = None
+
+    def begin(self, member: str, since: float) -> None:
+        """Be a member from now on; ``since`` is when the write that made it one was sent."""
+        pulse = Pulse(self._session_s, lease_from=since)
+        self._patient = Patient(
+            self._slot, member, pulse, alive=self._alive, known=self._known, tell=self._tell
+        )
+        self._heart.add(self._patient)
+
+    def end(self) -> None:
+        """Be a member no more."""
+        if self._patient is not None:
+            self._heart.remove(self._patient)
+            self._patient = None
+
+    @property
+    def until(self) -> float | None:
+        """When it runs out, by the clock, unless another beat is answered; ``None`` if it has not begun."""
+        return None if self._patient is None else self._patient.pulse.lease_until
+
+    @property
+    def valid(self) -> bool:
+        """Whether anything may be handed out, started or committed."""
+        return self._patient is not None and self._clock() < self._patient.pulse.lease_until
+
+    @property
+    def over(self) -> bool:
+        """Whether it has run out."""
+        return self._patient is not None and not self.valid

@@ -1,0 +1,105 @@
+"""Reading: at most one read is under way, over every partition that has room and the group's events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from attrs import evolve
+
+from segmenter.config import LIMIT_BATCH, ConsumerOptions
+from segmenter.core.command import Cursor, GroupSlot, ReadReply
+from segmenter.core.events import Announcement, Changed, announcement_of
+from segmenter.core.lanes import KeyLanes
+from segmenter.core.machine import RETRY_S
+from segmenter.core.reading import LIMIT_CURSORS, Plan, plan
+from segmenter.errors import BackendError
+from segmenter.port import Session
+from segmenter.runtime.holdings import Holdings
+
+__all__ = ["READ_WAIT_S", "Reader"]
+
+READ_WAIT_S = 1.0  # at most; a consumer without work turns this often, which is its proof of life
+
+
+class Reader:
+    """Keeps the right read under way, and offers what comes to the holdings it was asked for."""
+
+    def __init__(
+        self,
+        session: Session,
+        events: Cursor,
+        holdings: Holdings,
+        options: ConsumerOptions,
+        *,
+        heard: Callable[[Changed | Announcement], None],
+        failed: Callable[[BaseException], None],
+        wake: Callable[[], None],
+    ) -> None:
+        self._session = session
+        self._events = events
+        self._holdings = holdings
+        self._options = options
+        self._heard = heard
+        self._failed = failed
+        self._wake = wake
+        self._loop = asyncio.get_running_loop()
+        self._under_way: asyncio.Future[ReadReply] | None = None
+        self._asked: tuple[KeyLanes, ...] = ()
+        self._turn = 0
+        self._not_before = 0.0
+
+    def start(self) -> None:
+        """See that a read is under way; one that leaves out a partition with room is interrupted first."""
+        wanted = self._with_room()
+        if self._under_way is None:
+            if self._loop.time() >= self._not_before:
+                self._read(plan(self._events, wanted, turn=self._turn, count=LIMIT_BATCH, wait_s=READ_WAIT_S))
+        elif len(wanted) <= LIMIT_CURSORS and not set(map(id, wanted)) <= set(map(id, self._asked)):
+            self._under_way.cancel()
+
+    def stop(self) -> None:
+        """End the read under way."""
+        if self._under_way is not None:
+            self._under_way.cancel()
+
+    def _with_room(self) -> list[KeyLanes]:
+        messages, size_bytes = self._options.read_ahead, self._options.read_ahead_bytes
+        return [holding.lanes for holding in self._holdings if holding.wants_more(messages, size_bytes)]
+
+    def _read(self, planned: Plan) -> None:
+        self._turn += 1
+        self._asked = planned.holds
+        self._under_way = self._session.read(planned.read)
+        self._under_way.add_done_callback(lambda future: self._answered(planned, future))
+
+    def _answered(self, planned: Plan, future: asyncio.Future[ReadReply]) -> None:
+        self._under_way = None
+        self._wake()
+        if future.cancelled():
+            return
+        error = future.exception()
+        if error is None:
+            self._deliver(planned, future.result())
+        elif isinstance(error, BackendError) and error.retriable:
+            self._not_before = self._loop.time() + RETRY_S
+            self._loop.call_later(RETRY_S, self._wake)
+        else:
+            self._failed(error)
+
+    def _deliver(self, planned: Plan, reply: ReadReply) -> None:
+        current = {holding.partition: holding.lanes for holding in self._holdings if not holding.draining}
+        for lanes in planned.deliver(reply, current):
+            holding = self._holdings.at(lanes.partition)
+            if holding is not None:
+                self._holdings.consider(holding)
+        for entry in reply.get(self._events_log, ()):
+            self._events = evolve(self._events, after=entry[0])
+            event = announcement_of(entry)
+            if event is not None:
+                self._heard(event)
+
+    @property
+    def _events_log(self) -> GroupSlot:
+        assert isinstance(self._events.log, GroupSlot)  # noqa: S101 - given at construction
+        return self._events.log
