@@ -166,6 +166,11 @@ class Consumer:
             self._pump.leave()
         await self._running
 
+    def halt(self) -> None:
+        """Stop at once and hand nothing over, as a crash would: for tests and demonstrations."""
+        self._closed = True
+        self._pump.halt()
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -210,6 +210,10 @@ class Pump:
         self.tell(Leave())
         self._loop.call_later(self._options.drain_timeout_s, self._end, None)
 
+    def halt(self) -> None:
+        """End at once, handing nothing over."""
+        self._end(None)
+
     def tell(self, event: Event) -> None:
         """Feed the machine in the next turn."""
         self._inbox.append(event)

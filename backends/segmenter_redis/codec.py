@@ -1,0 +1,273 @@
+"""Commands as calls of scripts, and the answers of scripts as replies. Pure: nothing here waits or connects.
+
+A script answers with a flat array whose first item is the name of a reply class: the same bytes and integers in both
+versions of the protocol. Arguments stand in the order in which the script of that name takes them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+from attrs import frozen
+
+from segmenter.core import beats, group, layout, partition, retention
+from segmenter.core.beats import Beat
+from segmenter.core.command import Command, Entry, Gone, GroupSlot, PartitionSlot, Read, ReadReply
+from segmenter.core.events import LIMIT_EVENTS
+from segmenter.core.group import Announce, GroupState, LoadGroup, UpdateGroup
+from segmenter.core.layout import FORMAT, LoadStream, StreamConfig, UpdateStream
+from segmenter.core.log import LIMIT_PRODUCERS, format_position, parse_position
+from segmenter.core.partition import Claim, Commit, CreateLane, CreatePartition, DropLane, DropPartition, Probe, Release
+from segmenter.core.retention import Append, Trim
+from segmenter_redis.documents import config_body, config_from, group_body, group_from, progress_from, progress_parts
+from segmenter_redis.keys import Keys
+from segmenter_redis.scripts import script_name
+
+__all__ = ["Arguments", "ScriptCall", "decode", "decode_read", "encode", "encode_read"]
+
+R = TypeVar("R")
+
+Arguments = Sequence[str | bytes | int]
+Raw = Sequence[Any]  # bytes and integers, as a script answers
+
+
+@frozen
+class ScriptCall:
+    """One execution of a script."""
+
+    script: str
+    keys: Sequence[str]
+    args: Arguments
+
+
+# --- commands of a partition ----------------------------------------------------------------------------------------
+
+
+def _all_of(keys: Keys, slot: PartitionSlot) -> tuple[str, str, str, str]:
+    return keys.log(slot), keys.meta(slot), keys.producers(slot), keys.lanes(slot)
+
+
+def _lane_of(keys: Keys, slot: PartitionSlot) -> tuple[str, str, str]:
+    return keys.log(slot), keys.meta(slot), keys.lanes(slot)
+
+
+def _create_partition(command: CreatePartition, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    return _all_of(keys, command.slot), (FORMAT, command.incarnation, command.layout)
+
+
+def _drop_partition(command: DropPartition, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    return _all_of(keys, command.slot), ()
+
+
+def _create_lane(command: CreateLane, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    return _lane_of(keys, command.slot), (command.group, _start(command.start))
+
+
+def _drop_lane(command: DropLane, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    return (keys.log(command.slot), keys.lanes(command.slot)), (command.group,)
+
+
+def _claim(command: Claim, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    it = command
+    return _lane_of(keys, it.slot), (
+        it.group, it.member, it.generation, it.if_epoch, it.claim, it.evict or "", it.floor,
+    )  # fmt: skip
+
+
+def _commit(command: Commit, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    it = command
+    return _lane_of(keys, it.slot), (it.group, it.member, it.epoch, it.number, *progress_parts(it.progress))
+
+
+def _release(command: Release, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    it = command
+    return _lane_of(keys, it.slot), (
+        it.group, it.member, it.epoch, it.number, *progress_parts(it.progress), it.evict or "", _start(it.start),
+    )  # fmt: skip
+
+
+def _probe(command: Probe, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    return _lane_of(keys, command.slot), (command.group,)
+
+
+def _append(command: Append, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    it = command
+    width = 3 if any([record.headers for record in it.records]) else 2
+    args: list[str | bytes | int] = [
+        it.producer, it.epoch, it.first, it.capacity, it.layout, it.overflow, it.forget_ms, LIMIT_PRODUCERS, width,
+    ]  # fmt: skip
+    if width == 2:
+        for record in it.records:
+            args += (record.key, record.data)
+    else:
+        for record in it.records:
+            args += (record.key, record.data, record.headers)
+    return _all_of(keys, it.slot), args
+
+
+def _trim(command: Trim, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    return _lane_of(keys, command.slot), (command.keep,)
+
+
+def _start(start: bytes) -> bytes:
+    """Write an id in full: in a range of Redis, a millisecond alone would stand for its last entry."""
+    return format_position(parse_position(start)) if start[:1].isdigit() else start
+
+
+# --- commands of a stream and of a group ----------------------------------------------------------------------------
+
+
+def _load_stream(command: LoadStream, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    return (keys.config(command.slot),), ()
+
+
+def _update_stream(command: UpdateStream, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    config = command.config
+    written = (config.version, config_body(config)) if config else ("", "")
+    return (keys.config(command.slot),), (command.expect or "", *written)
+
+
+def _load_group(command: LoadGroup, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    return (keys.document(command.slot), keys.events(command.slot)), ()
+
+
+def _update_group(command: UpdateGroup, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    slot, document = command.slot, command.document
+    lists: tuple[Sequence[str | bytes], ...] = (command.silent, sorted(document.members), command.event.fields(0))
+    return (keys.document(slot), keys.beats(slot), keys.events(slot)), (
+        command.expect or "",
+        document.version,
+        document.generation,
+        group_body(document),
+        LIMIT_EVENTS,
+        command.silent_below,
+        *(argument for items in lists for argument in (len(items), *items)),
+    )
+
+
+def _announce(command: Announce, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    return (keys.events(command.slot),), (LIMIT_EVENTS, *command.event.fields())
+
+
+def _beat(command: Beat, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    slot = command.slot
+    return (keys.document(slot), keys.beats(slot)), (command.member, command.known, command.silent_below)
+
+
+_ENCODERS: Mapping[type, Callable[[Any, Keys], tuple[Sequence[str], Arguments]]] = {
+    Announce: _announce,
+    Append: _append,
+    Beat: _beat,
+    Claim: _claim,
+    Commit: _commit,
+    CreateLane: _create_lane,
+    CreatePartition: _create_partition,
+    DropLane: _drop_lane,
+    DropPartition: _drop_partition,
+    LoadGroup: _load_group,
+    LoadStream: _load_stream,
+    Probe: _probe,
+    Release: _release,
+    Trim: _trim,
+    UpdateGroup: _update_group,
+    UpdateStream: _update_stream,
+}
+_SCRIPT_NAMES: Mapping[type, str] = {command: script_name(command) for command in _ENCODERS}
+
+
+def encode(command: Command[Any, Any], keys: Keys) -> ScriptCall:
+    """Return the call that carries a command out."""
+    kind = type(command)
+    return ScriptCall(_SCRIPT_NAMES[kind], *_ENCODERS[kind](command, keys))
+
+
+# --- replies --------------------------------------------------------------------------------------------------------
+
+
+def _name(raw: bytes) -> str | None:
+    return raw.decode() or None
+
+
+def _names(raw: Iterable[bytes]) -> tuple[str, ...]:
+    return tuple(sorted([name.decode() for name in raw]))
+
+
+def _config(raw: Raw) -> StreamConfig | None:
+    return config_from(raw[0], raw[1]) if raw else None
+
+
+def _document(raw: Raw) -> GroupState | None:
+    return group_from(raw[0], raw[1], raw[2]) if raw and raw[0] else None
+
+
+_DECODERS: Mapping[bytes, Callable[[Raw], object]] = {
+    b"Gone": lambda raw: Gone(),
+    # creation and removal
+    b"Created": lambda raw: partition.Created(),
+    b"Exists": lambda raw: partition.Exists(),
+    b"Dropped": lambda raw: partition.Dropped(),
+    # ownership
+    b"Claimed": lambda raw: partition.Claimed(
+        int(raw[0]), progress_from(*raw[1:5]), raw[5], int(raw[6]), raw[7].decode()
+    ),
+    b"Held": lambda raw: partition.Held(raw[0].decode(), int(raw[1])),
+    b"Changed": lambda raw: partition.Changed(_name(raw[0]), int(raw[1])),
+    b"Behind": lambda raw: partition.Behind(int(raw[0])),
+    b"Released": lambda raw: partition.Released(int(raw[0])),
+    # progress
+    b"Committed": lambda raw: partition.Committed(),
+    b"Fenced": lambda raw: partition.Fenced(_name(raw[0]), int(raw[1])),
+    b"RolledBack": lambda raw: partition.RolledBack(),
+    b"Truncated": lambda raw: partition.Truncated(raw[0]),
+    b"Probed": lambda raw: partition.Probed(
+        _name(raw[0]), int(raw[1]), bool(raw[2]), progress_from(*raw[3:7]), raw[7], int(raw[8]), int(raw[9]),
+        raw[10].decode(),
+    ),  # fmt: skip
+    # appending and trimming
+    b"Appended": lambda raw: retention.Appended(raw[0], raw[1]),
+    b"Duplicate": lambda raw: retention.Duplicate(raw[0], raw[1]),
+    b"Moved": lambda raw: retention.Moved(int(raw[0])),
+    b"Sealed": lambda raw: retention.Sealed(int(raw[0])),
+    b"Superseded": lambda raw: retention.Superseded(int(raw[0])),
+    b"UnknownProducer": lambda raw: retention.UnknownProducer(),
+    b"OutOfSequence": lambda raw: retention.OutOfSequence(int(raw[0])),
+    b"Full": lambda raw: retention.Full(min(_names(raw[1:]), default=None), int(raw[0])),
+    b"Trimmed": lambda raw: retention.Trimmed(int(raw[0])),
+    # streams
+    b"Loaded": lambda raw: layout.Loaded(_config(raw)),
+    b"StreamUpdated": lambda raw: layout.StreamUpdated(),
+    b"StreamConflict": lambda raw: layout.StreamConflict(_config(raw)),
+    # groups
+    b"GroupLoaded": lambda raw: group.GroupLoaded(_document(raw[1:]), parse_position(raw[0])),
+    b"GroupUpdated": lambda raw: group.GroupUpdated(int(raw[0])),
+    b"GroupConflict": lambda raw: group.GroupConflict(_document(raw)),
+    b"StillAlive": lambda raw: group.StillAlive(raw[0].decode()),
+    b"Announced": lambda raw: group.Announced(),
+    b"Beaten": lambda raw: beats.Beaten(int(raw[0]), _document(raw[1:4]), _names(raw[4:])),
+    b"NotMember": lambda raw: beats.NotMember(group_from(raw[0], raw[1], raw[2])),
+}
+
+
+def decode(command: Command[Any, R], raw: Raw) -> R:
+    """Return the reply to a command that a script has answered."""
+    return cast(R, _DECODERS[raw[0]](raw[1:]))
+
+
+# --- reads ----------------------------------------------------------------------------------------------------------
+
+
+def encode_read(read: Read, keys: Keys) -> Arguments:
+    """Return the words of a read; at least a millisecond of waiting, since none would wait for ever."""
+    wait = ("BLOCK", max(1, math.ceil(read.wait_s * 1000))) if read.wait_s > 0 else ()
+    logs = [keys.readable(cursor.log) for cursor in read.cursors]
+    return "XREAD", "COUNT", read.count, *wait, "STREAMS", *logs, *(cursor.after for cursor in read.cursors)
+
+
+def decode_read(read: Read, keys: Keys, raw: Any) -> ReadReply:
+    """Return what a read found: a list of pairs in version 2 of the protocol, a map in version 3, or nothing."""
+    pairs: Iterable[tuple[bytes, Sequence[Entry]]] = raw.items() if isinstance(raw, dict) else raw or ()
+    found = {key.decode(): list(map(tuple, entries)) for key, entries in pairs}
+    slots: dict[str, PartitionSlot | GroupSlot] = {keys.readable(cursor.log): cursor.log for cursor in read.cursors}
+    return cast(ReadReply, {slots[key]: entries for key, entries in found.items()})

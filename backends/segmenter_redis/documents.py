@@ -1,0 +1,128 @@
+"""The documents that Redis keeps and does not look into, as JSON, and progress in its compact form. All of it is pure.
+
+Version and generation stand outside of the JSON, since the scripts compare them.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from segmenter.core.group import GroupState, Membership
+from segmenter.core.layout import FORMAT, StreamConfig
+from segmenter.core.partition import Progress
+from segmenter.errors import UnsupportedFormat
+
+__all__ = ["config_body", "config_from", "group_body", "group_from", "progress_from", "progress_parts"]
+
+# --- the configuration of a stream ----------------------------------------------------------------------------------
+
+
+def config_body(config: StreamConfig) -> bytes:
+    """Return everything but the version."""
+    return _encode(
+        {
+            "format": config.format,
+            "partitions": config.partitions,
+            "partition_size": config.partition_size,
+            "incarnation": config.incarnation,
+            "state": config.state,
+            "hash": config.hash_name,
+            "layout": config.layout,
+        }
+    )
+
+
+def config_from(version: bytes, body: bytes) -> StreamConfig:
+    """Return the configuration that was stored.
+
+    Raises:
+        UnsupportedFormat: if a later version of the library wrote it.
+    """
+    stored = _decode(body)
+    return StreamConfig(
+        version=version.decode(),
+        partitions=stored["partitions"],
+        partition_size=stored["partition_size"],
+        incarnation=stored["incarnation"],
+        state=stored["state"],
+        hash_name=stored["hash"],
+        layout=stored["layout"],
+        format=stored["format"],
+    )
+
+
+# --- the document of a group ----------------------------------------------------------------------------------------
+
+
+def group_body(document: GroupState) -> bytes:
+    """Return everything but version and generation. The assignment names each owner once: partitions are many."""
+    owners = sorted({name for name in document.assignment if name is not None})
+    index = {name: number for number, name in enumerate(owners)}
+    return _encode(
+        {
+            "format": FORMAT,
+            "partitions": document.partitions,
+            "session_ms": document.session_ms,
+            "state": document.state,
+            "members": {name: [member.seat, member.leaving] for name, member in document.members.items()},
+            "gone": dict(document.gone),
+            "owners": owners,
+            "assignment": [None if name is None else index[name] for name in document.assignment],
+        }
+    )
+
+
+def group_from(version: bytes, generation: bytes, body: bytes) -> GroupState:
+    """Return the document that was stored.
+
+    Raises:
+        UnsupportedFormat: if a later version of the library wrote it.
+    """
+    stored = _decode(body)
+    owners = stored["owners"]
+    return GroupState(
+        partitions=stored["partitions"],
+        session_ms=stored["session_ms"],
+        version=version.decode(),
+        generation=int(generation),
+        state=stored["state"],
+        members={name: Membership(*member) for name, member in stored["members"].items()},
+        gone=stored["gone"],
+        assignment=tuple(None if number is None else owners[number] for number in stored["assignment"]),
+    )
+
+
+def _encode(document: dict[str, Any]) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def _decode(body: bytes) -> dict[str, Any]:
+    stored: dict[str, Any] = json.loads(body)
+    if stored["format"] > FORMAT:
+        raise UnsupportedFormat(f"stored in format {stored['format']}, this version reads {FORMAT}: upgrade it")
+    return stored
+
+
+# --- progress -------------------------------------------------------------------------------------------------------
+
+
+def progress_parts(progress: Progress) -> tuple[bytes, int, bytes, bytes]:
+    """Return offset, read, ranges as ``3-5,8-9`` and attempts as ``3-1``: short, and cheap to write and to read."""
+    return progress.offset, progress.read, _pairs(progress.ranges), _pairs(progress.attempts)
+
+
+def progress_from(offset: bytes, read: bytes, ranges: bytes, attempts: bytes) -> Progress:
+    """Return the progress that was stored."""
+    return Progress(offset, int(read), _pairs_from(ranges), _pairs_from(attempts))
+
+
+def _pairs(pairs: tuple[tuple[int, int], ...]) -> bytes:
+    return b",".join([b"%d-%d" % pair for pair in pairs])
+
+
+def _pairs_from(text: bytes) -> tuple[tuple[int, int], ...]:
+    if not text:
+        return ()
+    halves = [pair.split(b"-") for pair in text.split(b",")]
+    return tuple([(int(low), int(high)) for low, high in halves])

@@ -1,0 +1,70 @@
+"""Every key of Redis that the library uses. ``specs/keys.md`` says what each holds and who writes it.
+
+A slot is one hash tag, so that all keys of a script live on one node of a cluster: ``{ns:stream}`` for a stream and
+its groups, ``{ns:stream:p}`` for a partition. Names hold no braces and no colons, so no two slots share a key.
+"""
+
+from __future__ import annotations
+
+from attrs import frozen
+
+from segmenter.core.command import GroupSlot, PartitionSlot, StreamSlot
+
+__all__ = ["Keys"]
+
+
+@frozen
+class Keys:
+    """The keys of one namespace."""
+
+    namespace: str
+
+    # --- of a stream ---
+
+    def config(self, slot: StreamSlot) -> str:
+        """The stream's configuration: a hash."""
+        return f"{{{self.namespace}:{slot.stream}}}:config"
+
+    # --- of a group ---
+
+    def document(self, slot: GroupSlot) -> str:
+        """The group's document and its count of beats: a hash."""
+        return f"{self._group(slot)}:document"
+
+    def beats(self, slot: GroupSlot) -> str:
+        """The number of each member's last beat: a sorted set."""
+        return f"{self._group(slot)}:beats"
+
+    def events(self, slot: GroupSlot) -> str:
+        """What the members tell each other: a stream."""
+        return f"{self._group(slot)}:events"
+
+    def _group(self, slot: GroupSlot) -> str:
+        return f"{{{self.namespace}:{slot.stream}}}:group:{slot.group}"
+
+    # --- of a partition ---
+
+    def log(self, slot: PartitionSlot) -> str:
+        """The messages: a stream."""
+        return f"{self._partition(slot)}:log"
+
+    def meta(self, slot: PartitionSlot) -> str:
+        """What the partition is; it exists while this does: a hash."""
+        return f"{self._partition(slot)}:meta"
+
+    def producers(self, slot: PartitionSlot) -> str:
+        """The last batch of each producer: a hash."""
+        return f"{self._partition(slot)}:producers"
+
+    def lanes(self, slot: PartitionSlot) -> str:
+        """The hold and the progress of each group: a hash."""
+        return f"{self._partition(slot)}:lanes"
+
+    def _partition(self, slot: PartitionSlot) -> str:
+        return f"{{{self.namespace}:{slot.stream}:{slot.partition}}}"
+
+    # --- of whatever can be read ---
+
+    def readable(self, slot: PartitionSlot | GroupSlot) -> str:
+        """The stream that a cursor points into."""
+        return self.log(slot) if isinstance(slot, PartitionSlot) else self.events(slot)

@@ -1,0 +1,72 @@
+#!lua
+-- Without allow-oom: memory that is full pushes back on producers, while consumers go on committing and trimming.
+--@include log
+--@include retention
+local log_key, meta, producers, lanes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local producer, epoch, first = ARGV[1], ARGV[2], ARGV[3]
+local capacity, layout, overflow, forget_ms, limit_producers, width =
+  tonumber(ARGV[4]), ARGV[5], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local RECORDS = 10 -- where they begin: each `width` arguments, a key and data, and headers where any record has them
+local count = (#ARGV - RECORDS + 1) / width
+
+local stored = redis.call('HMGET', meta, 'incarnation', 'layout', 'sealed')
+if not stored[1] then return {'Gone'} end
+
+local known_epoch, known_last = nil, nil
+local known = redis.call('HGET', producers, producer)
+if known then
+  local known_first, known_count, first_id, last_id
+  known_epoch, known_first, known_count, first_id, last_id = known:match('^(%d+) (%d+) (%d+) (%S+) (%S+)')
+  if known_epoch == epoch and known_first == first and tonumber(known_count) == count then
+    return {'Duplicate', first_id, last_id}
+  end
+  known_last = known_epoch == epoch and known_first + known_count - 1 or 0
+end
+if stored[2] ~= layout then return {'Moved', stored[2]} end
+if stored[3] then return {'Sealed', stored[3]} end
+if not known then
+  if first ~= '1' then return {'UnknownProducer'} end
+else
+  if tonumber(epoch) < tonumber(known_epoch) then return {'Superseded', known_epoch} end
+  if tonumber(first) ~= known_last + 1 then return {'OutOfSequence', known_last} end
+end
+
+if redis.call('XLEN', log_key) + count > capacity then
+  local log = look(log_key)
+  local excess = log.length + count - capacity
+  local least, groups = slowest(lanes)
+  local free = trimmable(log, least)
+  if excess <= free then
+    drop_first(log_key, log, free)
+  elseif overflow == 'drop_oldest' then
+    drop_first(log_key, log, excess)
+  else
+    -- Which of the slowest comes first is left to the client: Lua compares strings by the server's locale.
+    return {'Full', least and log.added - least or log.length, unpack(groups)}
+  end
+end
+
+local function add(id, i)
+  if width == 3 and ARGV[i + 2] ~= '' then
+    return redis.call('XADD', log_key, id, 'k', ARGV[i], 'd', ARGV[i + 1], 'h', ARGV[i + 2])
+  end
+  return redis.call('XADD', log_key, id, 'k', ARGV[i], 'd', ARGV[i + 1])
+end
+
+-- '*' never goes below the last id, even if the clock went back; the rest of the batch stands in the same millisecond.
+local first_id = add('*', RECORDS)
+local last_id, next_id = first_id, first_id:match('^%d+') .. '-*'
+for i = RECORDS + width, #ARGV, width do last_id = add(next_id, i) end
+
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HSET', producers, producer,
+  string.format('%s %s %d %s %s %.0f', epoch, first, count, first_id, last_id, now_ms))
+if redis.call('HLEN', producers) > limit_producers then
+  local all = redis.call('HGETALL', producers)
+  for i = 1, #all, 2 do
+    local seen_ms = tonumber(all[i + 1]:match('(%d+)$'))
+    if seen_ms < now_ms - forget_ms then redis.call('HDEL', producers, all[i]) end
+  end
+end
+return {'Appended', first_id, last_id}

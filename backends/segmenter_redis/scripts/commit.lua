@@ -1,0 +1,17 @@
+#!lua flags=allow-oom
+--@include ids
+--@include log
+--@include lane
+--@include history
+--@include settle
+--@include mirror
+local log_key, meta, lanes = KEYS[1], KEYS[2], KEYS[3]
+local group, member, epoch, number = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local progress = {offset = ARGV[5], read = ARGV[6], ranges = ARGV[7], attempts = ARGV[8]}
+
+local lane = read_lane(meta, lanes, group)
+if not lane then return {'Gone'} end
+if lane.owner ~= member or lane.epoch ~= epoch then return {'Fenced', lane.owner, lane.epoch} end
+local reply = settle(log_key, lanes, group, lane, number, progress)
+mirror(log_key, group, lane)
+return reply

@@ -1,0 +1,27 @@
+local LANE = {'offset', 'read', 'ranges', 'attempts', 'owner', 'epoch', 'generation', 'claim', 'history', 'number'}
+
+local function lane_fields(group)
+  local fields = {}
+  for i, name in ipairs(LANE) do fields[i] = group .. ':' .. name end
+  return fields
+end
+
+-- The lane of a group; nil where the partition or the lane was never created.
+local function read_lane(meta, lanes, group)
+  if redis.call('EXISTS', meta) == 0 then return nil end
+  local values = redis.call('HMGET', lanes, unpack(lane_fields(group)))
+  if not values[1] then return nil end
+  local lane = {}
+  for i, name in ipairs(LANE) do lane[name] = values[i] end
+  return lane
+end
+
+local function change_lane(lanes, group, lane, changes)
+  local flat = {}
+  for name, value in pairs(changes) do
+    lane[name] = value
+    flat[#flat + 1] = group .. ':' .. name
+    flat[#flat + 1] = value
+  end
+  redis.call('HSET', lanes, unpack(flat))
+end

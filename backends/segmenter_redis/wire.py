@@ -1,0 +1,300 @@
+"""The only lines that touch redis-py: a connection on which requests go out together and answers come back in order.
+
+A ``Wire`` is a FIFO of futures over one dedicated connection. What is started in one turn of the event loop leaves in
+one packet. There is no retry in here, and none in redis-py as it is set up here: a lost answer fails its future, and
+whoever asked knows whether, and under which number, to ask again. The request after a break opens a new connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+from redis.asyncio.connection import Connection, parse_url
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, ResponseError
+
+from segmenter.errors import InvalidArgument
+from segmenter_redis.codec import Arguments, ScriptCall
+from segmenter_redis.errors import backend_error, redacted
+from segmenter_redis.scripts import SCRIPTS
+
+try:
+    from hiredis import pack_command as _pack_by_hiredis
+except ImportError:  # the wheel is optional
+    _pack_by_hiredis = None
+
+__all__ = ["Address", "Request", "Wire"]
+
+R = TypeVar("R")
+
+# Asks whether flags of scripts are understood; it may run whatever state the server is in.
+_FLAGGED = ("EVAL", "#!lua flags=no-writes,allow-oom,allow-stale\nreturn 1", 0)
+_POOL_OPTIONS = ("max_connections", "timeout")  # of a URL; they are about pools, and there is none here
+
+
+class _Connection(Protocol):
+    """What is used of a connection of redis-py."""
+
+    async def connect(self) -> None: ...
+    async def disconnect(self, nowait: bool = False) -> None: ...
+    async def send_packed_command(self, command: Iterable[bytes], check_health: bool = True) -> None: ...
+    async def read_response(self) -> Any: ...
+    def pack_command(self, *args: str | bytes | int) -> list[bytes]: ...
+
+
+class Address:
+    """Where the server is, and how connections to it are made."""
+
+    def __init__(self, url: str, connect_timeout_s: float) -> None:
+        try:
+            options: dict[str, Any] = {**parse_url(url)}
+            self.shown = redacted(url)
+            self._make: Callable[..., Any] = options.pop("connection_class", Connection)
+            for name in _POOL_OPTIONS:
+                options.pop(name, None)
+            # Waiting and repeating are decided above: redis-py would answer a lost reply by sending again.
+            self._options = options | {
+                "socket_timeout": None,
+                "socket_connect_timeout": connect_timeout_s,
+                "retry": Retry(NoBackoff(), 0),
+                "retry_on_timeout": False,
+                "health_check_interval": 0,
+                "decode_responses": False,
+            }
+            self.connection()
+        except (TypeError, ValueError) as error:
+            raise InvalidArgument(f"this is not a URL of Redis that can be used: {error}") from None
+
+    def connection(self) -> _Connection:
+        """Return a connection that is not open yet."""
+        return cast(_Connection, self._make(**self._options))
+
+
+class Request(Generic[R]):
+    """Something asked of the server, and the future that is answered."""
+
+    __slots__ = ("allowed_s", "by_text", "call", "deadline", "decode", "future", "name")
+
+    def __init__(
+        self, name: str, call: ScriptCall | Arguments, decode: Callable[[Any], R], allowed_s: float
+    ) -> None:
+        self.name = name
+        self.call = call
+        self.decode = decode
+        self.allowed_s = allowed_s  # for the answer, from the start
+        self.deadline = float("inf")
+        self.by_text = False  # the server has forgotten the script: send all of it
+        self.future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+
+    def answer(self, raw: Any) -> None:
+        """Hand the server's answer over, unless nobody waits for it any more."""
+        if self.future.done():
+            return
+        try:
+            self.future.set_result(self.decode(raw))
+        except Exception as error:  # noqa: BLE001 - whoever waits is told, and the wire goes on
+            self.future.set_exception(error)
+
+    def fail(self, error: BaseException, where: str) -> None:
+        """Hand an error over, unless nobody waits for it any more."""
+        if not self.future.done():
+            self.future.set_exception(backend_error(error, self.name, where))
+
+
+class _Line:
+    """One connection from its opening to its end, and what was asked on it."""
+
+    def __init__(self, address: Address, connect_timeout_s: float) -> None:
+        self.client_id = 0
+        self.broken = False
+        self._address = address
+        self._connection = address.connection()
+        self._connect_timeout_s = connect_timeout_s
+        self._scripts = SCRIPTS
+        self._unsent: list[Request[Any]] = []
+        self._unanswered: deque[Request[Any]] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._wake = asyncio.Event()
+        self._end = asyncio.Event()
+        self.life = self._loop.create_task(self._live())
+
+    @property
+    def idle(self) -> bool:
+        """Whether every request has been answered."""
+        return not self._unsent and not self._unanswered
+
+    def start(self, requests: Iterable[Request[Any]]) -> None:
+        """Send requests in the coming packet."""
+        now = self._loop.time()
+        for request in requests:
+            request.deadline = now + request.allowed_s
+            self._unsent.append(request)
+            self._watch(request.deadline)
+        self._wake.set()
+
+    def fail(self, error: BaseException) -> None:
+        """Break: everything unanswered fails, and nothing more is started here."""
+        if self.broken:
+            return
+        self.broken = True
+        self._end.set()
+        if self._timer:
+            self._timer.cancel()
+        for request in (*self._unanswered, *self._unsent):
+            request.fail(error, self._address.shown)
+
+    # --- one timer for the oldest request, whatever their number ---
+
+    def _watch(self, deadline: float) -> None:
+        if self._timer and self._timer.when() <= deadline:
+            return
+        if self._timer:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(deadline, self._check)
+
+    def _check(self) -> None:
+        self._timer = None
+        oldest = next(iter((*self._unanswered, *self._unsent)), None)
+        if oldest is None:
+            return
+        if oldest.deadline <= self._loop.time():
+            self.fail(TimeoutError(f"no answer within {oldest.allowed_s:g} s"))
+        else:
+            self._watch(oldest.deadline)
+
+    # --- the life of a connection ---
+
+    async def _live(self) -> None:
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            await self._open()
+            tasks = [self._loop.create_task(work) for work in (self._send(), self._receive())]
+            await self._end.wait()
+        except Exception as error:  # noqa: BLE001 - whatever ends a connection fails its requests
+            self.fail(error)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            with suppress(Exception):  # it is given up in any case
+                await self._connection.disconnect(nowait=True)
+
+    async def _open(self) -> None:
+        try:
+            async with asyncio.timeout(self._connect_timeout_s):
+                await self._connection.connect()
+                await self._greet()
+        except TimeoutError:
+            raise TimeoutError(f"no connection within {self._connect_timeout_s:g} s") from None
+
+    async def _greet(self) -> None:
+        """Load all scripts, so that one is missing only after somebody flushed them."""
+        flagged, self.client_id = await self._exchange(_FLAGGED, ("CLIENT", "ID"))
+        if isinstance(flagged, ResponseError) and "'#'" in str(flagged):
+            self._scripts = {name: script.plain() for name, script in SCRIPTS.items()}
+        loads = [("SCRIPT", "LOAD", script.text) for script in self._scripts.values()]
+        for answer in await self._exchange(*loads):
+            if isinstance(answer, ResponseError):
+                raise answer
+
+    async def _exchange(self, *calls: Arguments) -> list[Any]:
+        await self._connection.send_packed_command([self._pack(call) for call in calls], check_health=False)
+        return [await self._answer() for _ in calls]
+
+    async def _answer(self) -> Any:
+        try:
+            return await self._connection.read_response()
+        except ResponseError as error:
+            return error
+
+    async def _send(self) -> None:
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                wanted = [request for request in self._unsent if not request.future.cancelled()]
+                self._unsent.clear()
+                self._unanswered.extend(wanted)
+                packet = [self._pack(self._words(request)) for request in wanted]
+                await self._connection.send_packed_command(packet, check_health=False)
+        except Exception as error:  # noqa: BLE001
+            self.fail(error)
+
+    async def _receive(self) -> None:
+        try:
+            while True:
+                answer = await self._answer()
+                request = self._unanswered.popleft()
+                if not isinstance(answer, ResponseError):
+                    request.answer(answer)
+                elif isinstance(answer, NoScriptError) and not request.by_text:
+                    request.by_text = True  # it was not executed, and what came after it was not either
+                    self.start([request])
+                else:
+                    request.fail(answer, self._address.shown)
+        except Exception as error:  # noqa: BLE001
+            self.fail(error)
+
+    def _words(self, request: Request[Any]) -> Arguments:
+        call = request.call
+        if not isinstance(call, ScriptCall):
+            return call
+        script = self._scripts[call.script]
+        head = ("EVAL", script.text) if request.by_text else ("EVALSHA", script.sha)
+        return (*head, len(call.keys), *call.keys, *call.args)
+
+    def _pack(self, words: Arguments) -> bytes:
+        if _pack_by_hiredis is not None:
+            packed: bytes = _pack_by_hiredis(tuple(words))
+            return packed
+        return b"".join(self._connection.pack_command(*words))
+
+
+class Wire:
+    """A connection that is opened by the first request, and anew by the first one after a break."""
+
+    def __init__(self, address: Address, connect_timeout_s: float) -> None:
+        self._address = address
+        self._connect_timeout_s = connect_timeout_s
+        self._line: _Line | None = None
+        self._lives: set[asyncio.Task[None]] = set()  # an event loop holds tasks by weak references only
+        self._closed = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is unanswered."""
+        return self._line is None or self._line.broken or self._line.idle
+
+    @property
+    def client_id(self) -> int:
+        """What the server calls the present connection; 0 if there is none."""
+        return self._line.client_id if self._line else 0
+
+    def start(self, *requests: Request[Any]) -> None:
+        """Send requests, in this order and in one packet with whatever else is started in this turn."""
+        if self._closed:
+            for request in requests:
+                request.fail(RuntimeError("the session is closed"), self._address.shown)
+            return
+        if self._line is None or self._line.broken:
+            self._line = _Line(self._address, self._connect_timeout_s)
+            self._lives.add(self._line.life)
+            self._line.life.add_done_callback(self._lives.discard)
+        self._line.start(requests)
+
+    async def aclose(self) -> None:
+        """Close the connection; what is unanswered fails."""
+        self._closed = True
+        if self._line:
+            self._line.fail(RuntimeError("the session was closed"))
+        lives = tuple(self._lives)
+        for life in lives:
+            life.cancel()
+        await asyncio.gather(*lives, return_exceptions=True)
+        await asyncio.sleep(0)  # a turn for the transports to end

@@ -1,0 +1,101 @@
+"""The application: its commands, and how errors become exit codes."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+
+from segmenter.cli.codes import Exit
+from segmenter.cli.demo.command import Script, play
+from segmenter.errors import BackendError, InvalidArgument, NonExistentStream, SegmenterError
+
+__all__ = ["app", "run"]
+
+app = App(
+    name="segmenter",
+    help="Partitioned streams on plain Redis: in order per key, one consumer per partition, rebalanced automatically.",
+    version=lambda: version("segmenter-streams"),
+    result_action="return_value",
+)
+
+
+@app.command
+def demo(
+    *,
+    url: str = "memory://",
+    data: Path | None = None,
+    partitions: int = 8,
+    workers: int = 2,
+    rate: int = 250,
+    work_ms: float = 2.0,
+    session: float = 1.5,
+    seconds: Annotated[float, Parameter(name="--limit")] = 120.0,
+) -> int:
+    """Send real events through a stream while consumers join, leave and are killed, and check what came out.
+
+    Flights, keyed by aircraft, go through a stream's partitions. The verdict is computed from what was handled: were
+    all of them, and each aircraft's in order?
+
+    Parameters
+    ----------
+    url
+        memory:// runs everything in this process; redis://HOST:PORT starts worker processes, and kills one with
+        SIGKILL.
+    data
+        A CSV file of flights (.gz or not) instead of the sample that ships with the program.
+    partitions
+        Partitions of the stream.
+    workers
+        Consumers at the start; one more joins, one is killed, one leaves.
+    rate
+        Flights sent per second; 0 sends as fast as possible.
+    work_ms
+        Milliseconds that handling a flight takes.
+    session
+        Seconds of silence after which a consumer counts as dead.
+    seconds
+        Give up after so long.
+    """
+    script = Script(
+        url=url, data=data, partitions=partitions, workers=workers, rate=rate, work_ms=work_ms, session_s=session,
+        limit_s=seconds,
+    )
+    return asyncio.run(play(script))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit code."""
+    talk = Console(stderr=True)
+    try:
+        result = app(arguments, exit_on_error=False, print_error=True)
+    except CycloptsError:
+        return Exit.USAGE
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except SegmenterError as error:
+        talk.print(f"segmenter: {error}", style="red", markup=False, highlight=False)
+        return _code_of(error)
+    return result if isinstance(result, int) else Exit.OK
+
+
+def _code_of(error: SegmenterError) -> Exit:
+    match error:
+        case InvalidArgument():
+            return Exit.USAGE
+        case NonExistentStream():
+            return Exit.NOT_FOUND
+        case BackendError():
+            return Exit.UNREACHABLE
+        case _:
+            return Exit.ERROR
+
+
+if __name__ == "__main__":
+    sys.exit(run())

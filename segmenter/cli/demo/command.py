@@ -1,0 +1,111 @@
+"""The demo from its beginning to its verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrs import frozen
+from rich.console import Console
+
+from segmenter.cli.codes import Exit
+from segmenter.cli.demo.crew import Crew, ProcessCrew, TaskCrew
+from segmenter.cli.demo.flights import Flight, load, sample
+from segmenter.cli.demo.records import Handled, Noted
+from segmenter.cli.demo.screen import Screen
+from segmenter.cli.demo.story import Story
+from segmenter.cli.demo.verdict import judge
+from segmenter.cli.demo.worker import Job
+from segmenter.segmenter import Segmenter
+from segmenter.stream import Stream
+
+__all__ = ["Script", "play"]
+
+STREAM, GROUP = "flights", "tower"
+CHUNK = 500  # flights in one call, when they are sent as fast as possible
+BURST_S = 0.02
+
+
+@frozen
+class Script:
+    """What to play."""
+
+    url: str
+    data: Path | None
+    partitions: int
+    workers: int
+    rate: int
+    work_ms: float
+    session_s: float
+    limit_s: float
+
+
+async def play(script: Script) -> int:
+    """Play the demo, show the verdict, and return the exit code: 0 only if the verdict holds."""
+    console = Console()
+    flights = load(script.data or sample())
+    namespace = f"demo-{secrets.token_hex(4)}"
+    in_process = script.url.startswith("memory:")
+    url = f"memory://{namespace}" if in_process else script.url
+    job = Job("", url, namespace, STREAM, GROUP, script.work_ms / 1000, script.session_s)
+    performance = _Performance(script, flights, Screen(console, script.partitions, len(flights)))
+    crew: Crew = TaskCrew(performance.report) if in_process else ProcessCrew(performance.report)
+    async with Segmenter(url, namespace=namespace) as segmenter:
+        try:
+            return await performance.run(segmenter, crew, job)
+        finally:
+            await crew.dismiss()
+            await segmenter.remove_stream(STREAM)
+
+
+class _Performance:
+    """One run of the demo."""
+
+    def __init__(self, script: Script, flights: Sequence[Flight], screen: Screen) -> None:
+        self._script = script
+        self._flights = flights
+        self._screen = screen
+        self._records: list[Handled | Noted] = []
+        self._done: set[tuple[str, int]] = set()
+
+    def report(self, record: Handled | Noted) -> None:
+        """Take in what a worker reports."""
+        self._records.append(record)
+        if isinstance(record, Handled):
+            self._done.add((record.aircraft, record.number))
+        self._screen.record(record)
+
+    async def run(self, segmenter: Segmenter, crew: Crew, job: Job) -> int:
+        began = time.monotonic()
+        size = max(1000, len(self._flights))
+        stream = await segmenter.register_stream(STREAM, partitions=self._script.partitions, partition_size=size)
+        story = Story(crew, job, self._script.workers, lambda: len(self._done) / len(self._flights))
+        with self._screen:
+            try:
+                async with asyncio.timeout(self._script.limit_s):
+                    await story.begin()
+                    await asyncio.gather(self._send(stream), story.unfold())
+            except TimeoutError:
+                pass  # the verdict says what is missing
+            await crew.dismiss()
+        verdict = judge(self._flights, self._records)
+        self._screen.verdict(verdict, time.monotonic() - began)
+        return Exit.OK if verdict.holds else Exit.CHECK_FAILED
+
+    async def _send(self, stream: Stream) -> None:
+        began = asyncio.get_running_loop().time()
+        sent = 0
+        while sent < len(self._flights):
+            due = self._due(asyncio.get_running_loop().time() - began, sent)
+            batch = self._flights[sent : sent + due]
+            await stream.send_many((flight.aircraft, flight.encoded()) for flight in batch)
+            sent += len(batch)
+            self._screen.sent(sent)
+            await asyncio.sleep(BURST_S if self._script.rate else 0)
+
+    def _due(self, elapsed_s: float, sent: int) -> int:
+        """How many flights to send now, to keep the rate."""
+        return max(0, int(elapsed_s * self._script.rate) - sent) if self._script.rate else CHUNK
