@@ -240,8 +240,9 @@ class _Step:
         member = self.member
         if member.standing is Standing.DISPLACED and member.idle:
             self._turn(Turn.DEPARTED, "displaced")
-        if member.changing is not None or self.now < member.retry_at:
+        if member.changing is not None or (member.retry_at is not None and self.now < member.retry_at):
             return
+        self._evolve(retry_at=None)
         if member.standing is Standing.LEAVING and member.me not in member.document.members:
             self._turn(Turn.DEPARTED, "left")
         wish = self._wish()

@@ -49,7 +49,7 @@ class Member:
     learned_at: float = 0.0  # when this document was first seen
     loading: bool = False
     changing: UpdateGroup | None = None  # not answered yet
-    retry_at: float = 0.0  # no change of the document is tried before
+    retry_at: float | None = None  # after a lost race, no change of the document is tried before
     silent: Silent = Silent((), 0)
     behind: int = 0  # a generation that a lane has seen, and the document has not
     tokens: int = 0  # made so far
@@ -58,13 +58,14 @@ class Member:
     def _no_holds(self) -> tuple[Hold, ...]:
         return (Hold(),) * self.document.partitions
 
-    def timer(self, now: float) -> float | None:
+    @property
+    def timer(self) -> float | None:
         """When the machine wants a ``Tick``; ``None`` if it waits for nothing but events."""
         times = [hold.poke_at for hold in self.holds if hold.poke_at is not None]
-        if self.standing is Standing.STABLE and not self.document.balanced:
-            times.append(self.balance_at)
-        if self.retry_at > now:
+        if self.retry_at is not None:
             times.append(self.retry_at)
+        elif self.standing is Standing.STABLE and self.changing is None and not self.document.balanced:
+            times.append(self.balance_at)
         return min(times, default=None)
 
     @property

@@ -52,7 +52,7 @@ from segmenter.runtime.reader import READ_WAIT_S, Reader
 
 __all__ = ["Pump"]
 
-STALLED_S = 1.0  # without a settlement, while all that could start waits for one: worth a word
+STALLED_S = 1.0  # without a message handed out or settled, while some are in flight: worth a word
 
 
 class Pump:
@@ -111,7 +111,7 @@ class Pump:
         self._woken = asyncio.Event()
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = math.inf
-        self._settled_at = math.inf  # the last settlement that nothing was said about
+        self._moved_at = math.inf  # when a message was last handed out or settled; inf once standstill was reported
         self._seeking: dict[int, tuple[bytes, asyncio.Future[None]]] = {}
         self._leaving = False
         self._admitted: asyncio.Future[None] = self._loop.create_future()
@@ -162,7 +162,10 @@ class Pump:
         if not self._lease.valid or self._leaving:
             self._holdings.available.clear()
             return []
-        return self._holdings.take(limit, whole_batch=whole_batch, one_partition=one_partition)
+        taken = self._holdings.take(limit, whole_batch=whole_batch, one_partition=one_partition)
+        if taken:
+            self._moved_at = self._host.clock()
+        return taken
 
     async def available(self, timeout_s: float | None) -> None:
         """Wait until ``take`` may have something, or the pump has ended, or the time is over."""
@@ -248,11 +251,11 @@ class Pump:
         if self._lease.over:
             self._lease.end()
             self._inbox.append(LeaseOver())
-        timer = self._member.timer(now)
+        timer = self._member.timer
         if timer is not None and timer <= now:
             self._inbox.append(Tick())
-        if now - self._settled_at >= STALLED_S:
-            self._settled_at = math.inf
+        if now - self._moved_at >= STALLED_S:
+            self._moved_at = math.inf
             keys = tuple(key for holding in self._holdings for key in holding.lanes.waiting_keys)
             if keys and not self._holdings.available.is_set():
                 self._observe(Stalled(self._member.me, keys))
@@ -269,7 +272,7 @@ class Pump:
         self._holdings.consider(holding)
 
     def _set_alarm(self, now: float) -> None:
-        due = [now + READ_WAIT_S, self._member.timer(now), self._settled_at + STALLED_S, self._lease.until]
+        due = [now + READ_WAIT_S, self._member.timer, self._moved_at + STALLED_S, self._lease.until]
         for holding in self._holdings:
             oldest = holding.lanes.oldest_start
             due += [holding.dirty_since + self._options.commit_interval_s, holding.lanes.due]
@@ -281,7 +284,7 @@ class Pump:
 
     def _touched(self, holding: Holding) -> None:
         """Something of a holding was settled or given back: see to it that a turn comes in time."""
-        self._settled_at = now = self._host.clock()
+        self._moved_at = now = self._host.clock()
         if holding.dirty_since == math.inf:
             holding.dirty_since = now
         if not holding.listed:
