@@ -22,6 +22,9 @@ __all__ = ["RedisBackend", "RedisSession"]
 R = TypeVar("R")
 
 OLDEST = (7, 0)  # entries-added of streams and flags of scripts
+UNBLOCK_TRIES = 5
+UNBLOCK_AGAIN_S = 0.005
+UNBLOCK_AGAIN_S = 0.01  # the wires are two: the end of a wait may arrive before the wait
 
 
 class RedisSession:
@@ -61,7 +64,7 @@ class RedisSession:
         request = Request("Read", call, lambda raw: decode_read(read, self._keys, raw), allowed_s)
         commits = self._take() if self._reads.idle else ()
         self._reads.start(*commits, request)
-        request.future.add_done_callback(self._unblock)
+        request.future.add_done_callback(lambda future: self._unblock(request) if future.cancelled() else None)
         return request.future
 
     def _take(self) -> list[Request[Any]]:
@@ -70,15 +73,22 @@ class RedisSession:
         return commits
 
     def _flush(self) -> None:
-        self._calls.start(*self._take())
+        if self._commits:
+            self._calls.start(*self._take())
 
-    def _unblock(self, read: asyncio.Future[ReadReply]) -> None:
-        """End the wait of a read that was cancelled, so that the next one need not queue behind it."""
-        if read.cancelled() and not self._reads.idle:
-            call = ("CLIENT", "UNBLOCK", self._reads.client_id)
-            request = Request("Read", call, int, self._reply_timeout_s)
-            self._calls.start(request)
-            request.future.add_done_callback(self._unblocked)
+    def _unblock(self, read: Request[ReadReply]) -> None:
+        """End the wait of a cancelled read, so that the next one need not queue behind it."""
+        if not read.under_way:
+            return
+
+        def again(future: asyncio.Future[int]) -> None:
+            if not future.cancelled() and not future.exception() and future.result() == 0:
+                self._loop.call_later(UNBLOCK_AGAIN_S, self._unblock, read)
+
+        call = ("CLIENT", "UNBLOCK", self._reads.client_id)
+        request = Request("Read", call, int, self._reply_timeout_s)
+        request.future.add_done_callback(again)
+        self._calls.start(request)
 
     async def aclose(self) -> None:
         """Close both connections; what is under way fails."""
@@ -88,3 +98,109 @@ class RedisSession:
 
 class RedisBackend:
     """The backend of ``redis://``, ``rediss://`` and ``unix://`` URLs."""
+
+    def __init__(
+        self,
+        url: str = "redis://localhost:6379",
+        namespace: str = "default",
+        *,
+        reply_timeout_s: float = 2.0,
+        allow_eviction: bool = False,
+    ) -> None:
+        """Take an address down; nothing is connected yet.
+
+        Args:
+            url: as redis-py understands it; options about retries, time-outs and pools have no effect.
+            namespace: keeps the streams of one application apart from another's.
+            reply_timeout_s: a server that is silent for so long counts as unreachable.
+            allow_eviction: accept a server that may evict any key when its memory is full.
+
+        Raises:
+            InvalidArgument: if this is not such a URL.
+        """
+        self._keys = Keys(namespace)
+        self._address = Address(url, reply_timeout_s)
+        self._reply_timeout_s = reply_timeout_s
+        self._allow_eviction = allow_eviction
+
+    async def session(self) -> RedisSession:
+        """Open a session for the running loop."""
+        calls, reads = Wire(self._address, self._reply_timeout_s), Wire(self._address, self._reply_timeout_s)
+        try:
+            await asyncio.gather(self._ask(calls, "CLIENT", "ID"), self._ask(reads, "CLIENT", "ID"))
+            await self._examine(calls)
+        except BaseException:
+            await asyncio.gather(calls.aclose(), reads.aclose())
+            raise
+        return RedisSession(self._keys, calls, reads, self._reply_timeout_s)
+
+    async def _examine(self, calls: Wire) -> None:
+        server, memory = self._ask(calls, "INFO", "server"), self._ask(calls, "INFO", "memory")
+        answers = await asyncio.gather(server, memory, return_exceptions=True)
+        known = dict(pair for answer in answers if isinstance(answer, bytes) for pair in _pairs(answer))
+        version = known.get("redis_version", "")  # not told to users without the right, nor by imitations
+        if version and tuple(map(int, version.split(".")[:2])) < OLDEST:
+            raise self._refused(f"the server is Redis {version}; Redis 7.0 or Valkey 7.2 is the oldest that will do")
+        policy = known.get("maxmemory_policy", "")
+        if policy.startswith("allkeys-") and not self._allow_eviction:
+            raise self._refused(
+                f"the server's maxmemory-policy is {policy}, which deletes streams and fences when memory is full: "
+                "set it to noeviction or volatile-lru, or pass allow_eviction=True"
+            )
+
+    def _refused(self, why: str) -> BackendError:
+        return BackendError(f"connecting to {self._address.shown}: {why}", retriable=False)
+
+    def _ask(self, wire: Wire, *words: str) -> asyncio.Future[Any]:
+        request: Request[Any] = Request("connecting", words, lambda raw: raw, self._reply_timeout_s)
+        wire.start(request)
+        return request.future
+
+
+def _pairs(info: bytes) -> list[tuple[str, str]]:
+    lines = [line.partition(":") for line in info.decode().splitlines()]
+    return [(name, value) for name, colon, value in lines if colon]
+
+    def __init__(
+        self,
+        url: str,
+        namespace: str = "default",
+        *,
+        reply_timeout_s: float = 2.0,
+        connect_timeout_s: float = 2.0,
+    ) -> None:
+        self._address = Address(url, connect_timeout_s)
+        self._keys = Keys(namespace)
+        self._reply_timeout_s = reply_timeout_s
+        self._connect_timeout_s = connect_timeout_s
+
+    async def session(self) -> RedisSession:
+        """Open a session for the running loop; the connection for reads is opened by the first read.
+
+        Raises:
+            BackendError: the server cannot be reached, refuses, or is too old.
+        """
+        calls, reads = (Wire(self._address, self._connect_timeout_s) for _ in range(2))
+        session = RedisSession(self._keys, calls, reads, self._reply_timeout_s)
+        hello: Request[tuple[int, ...]] = Request("Connect", ("INFO", "server"), _version, self._connect_timeout_s)
+        calls.start(hello)
+        try:
+            version = await hello.future
+        except BaseException:
+            await session.aclose()
+            raise
+        if version < OLDEST:
+            await session.aclose()
+            shown = ".".join(map(str, version))
+            raise BackendError(
+                f"{self._address.shown} is Redis {shown}: version 7.0 or later is needed, since streams count what was "
+                "added and scripts have flags only from then on",
+                retriable=False,
+            )
+        return session
+
+
+def _version(info: bytes) -> tuple[int, ...]:
+    """The server's version; Valkey says there which Redis it is like."""
+    (line,) = [line for line in info.splitlines() if line.startswith(b"redis_version:")]
+    return tuple(int(part) for part in line.partition(b":")[2].split(b".")[:3])

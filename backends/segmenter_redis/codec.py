@@ -94,16 +94,16 @@ def _probe(command: Probe, keys: Keys) -> tuple[Sequence[str], Arguments]:
 
 def _append(command: Append, keys: Keys) -> tuple[Sequence[str], Arguments]:
     it = command
-    width = 3 if any([record.headers for record in it.records]) else 2
+    with_headers = any([record.headers for record in it.records])  # noqa: C419 - a list is faster
     args: list[str | bytes | int] = [
-        it.producer, it.epoch, it.first, it.capacity, it.layout, it.overflow, it.forget_ms, LIMIT_PRODUCERS, width,
+        it.producer, it.epoch, it.first, it.capacity, it.layout, it.overflow, it.forget_ms, LIMIT_PRODUCERS, 3 if with_headers else 2,
     ]  # fmt: skip
-    if width == 2:
-        for record in it.records:
-            args += (record.key, record.data)
-    else:
+    if with_headers:
         for record in it.records:
             args += (record.key, record.data, record.headers)
+    else:
+        for record in it.records:
+            args += (record.key, record.data)
     return _all_of(keys, it.slot), args
 
 
@@ -222,9 +222,9 @@ _DECODERS: Mapping[bytes, Callable[[Raw], object]] = {
     b"RolledBack": lambda raw: partition.RolledBack(),
     b"Truncated": lambda raw: partition.Truncated(raw[0]),
     b"Probed": lambda raw: partition.Probed(
-        _name(raw[0]), int(raw[1]), bool(raw[2]), progress_from(*raw[3:7]), raw[7], int(raw[8]), int(raw[9]),
-        raw[10].decode(),
-    ),  # fmt: skip
+        *(_name(raw[0]), int(raw[1]), bool(raw[2])),
+        *(progress_from(*raw[3:7]), raw[7], int(raw[8]), int(raw[9]), raw[10].decode()),
+    ),
     # appending and trimming
     b"Appended": lambda raw: retention.Appended(raw[0], raw[1]),
     b"Duplicate": lambda raw: retention.Duplicate(raw[0], raw[1]),
@@ -252,7 +252,7 @@ _DECODERS: Mapping[bytes, Callable[[Raw], object]] = {
 
 def decode(command: Command[Any, R], raw: Raw) -> R:
     """Return the reply to a command that a script has answered."""
-    return cast(R, _DECODERS[raw[0]](raw[1:]))
+    return cast("R", _DECODERS[raw[0]](raw[1:]))
 
 
 # --- reads ----------------------------------------------------------------------------------------------------------
@@ -270,4 +270,4 @@ def decode_read(read: Read, keys: Keys, raw: Any) -> ReadReply:
     pairs: Iterable[tuple[bytes, Sequence[Entry]]] = raw.items() if isinstance(raw, dict) else raw or ()
     found = {key.decode(): list(map(tuple, entries)) for key, entries in pairs}
     slots: dict[str, PartitionSlot | GroupSlot] = {keys.readable(cursor.log): cursor.log for cursor in read.cursors}
-    return cast(ReadReply, {slots[key]: entries for key, entries in found.items()})
+    return cast("ReadReply", {slots[key]: entries for key, entries in found.items()})

@@ -12,7 +12,18 @@ __all__ = ["backend_error", "redacted"]
 
 # Errors of the server that pass without anything being changed by a user of the library.
 _PASSING = frozenset(
-    {"BUSY", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "READONLY", "TRYAGAIN", "UNBLOCKED"}
+    [
+        "BUSY",
+        "CLUSTERDOWN",
+        "LOADING",
+        "MASTERDOWN",
+        "MISCONF",
+        "NOREPLICAS",
+        "OOM",
+        "READONLY",
+        "TRYAGAIN",
+        "UNBLOCKED",
+    ],
 )
 _REMEDIES = {
     "NOAUTH": "check user and password in the URL: redis://user:password@host",

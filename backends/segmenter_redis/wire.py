@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar, cast
 
@@ -23,14 +23,13 @@ from segmenter_redis.codec import Arguments, ScriptCall
 from segmenter_redis.errors import backend_error, redacted
 from segmenter_redis.scripts import SCRIPTS
 
-try:
-    from hiredis import pack_command as _pack_by_hiredis
-except ImportError:  # the wheel is optional
-    _pack_by_hiredis = None
-
 __all__ = ["Address", "Request", "Wire"]
 
 R = TypeVar("R")
+
+_pack_fast: Callable[[Any], Any] | None = None
+with suppress(ImportError):  # an extra
+    from hiredis import pack_command as _pack_fast
 
 # Asks whether flags of scripts are understood; it may run whatever state the server is in.
 _FLAGGED = ("EVAL", "#!lua flags=no-writes,allow-oom,allow-stale\nreturn 1", 0)
@@ -72,36 +71,37 @@ class Address:
 
     def connection(self) -> _Connection:
         """Return a connection that is not open yet."""
-        return cast(_Connection, self._make(**self._options))
+        return cast("_Connection", self._make(**self._options))
 
 
 class Request(Generic[R]):
     """Something asked of the server, and the future that is answered."""
 
-    __slots__ = ("allowed_s", "by_text", "call", "deadline", "decode", "future", "name")
+    __slots__ = ("allowed_s", "by_text", "call", "deadline", "decode", "future", "name", "under_way")
 
-    def __init__(
-        self, name: str, call: ScriptCall | Arguments, decode: Callable[[Any], R], allowed_s: float
-    ) -> None:
+    def __init__(self, name: str, call: ScriptCall | Arguments, decode: Callable[[Any], R], allowed_s: float) -> None:
         self.name = name
         self.call = call
         self.decode = decode
         self.allowed_s = allowed_s  # for the answer, from the start
         self.deadline = float("inf")
         self.by_text = False  # the server has forgotten the script: send all of it
+        self.under_way = False  # sent and not answered yet
         self.future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
 
     def answer(self, raw: Any) -> None:
         """Hand the server's answer over, unless nobody waits for it any more."""
+        self.under_way = False
         if self.future.done():
             return
         try:
             self.future.set_result(self.decode(raw))
-        except Exception as error:  # noqa: BLE001 - whoever waits is told, and the wire goes on
+        except Exception as error:  # whoever waits is told, and the wire goes on
             self.future.set_exception(error)
 
     def fail(self, error: BaseException, where: str) -> None:
         """Hand an error over, unless nobody waits for it any more."""
+        self.under_way = False
         if not self.future.done():
             self.future.set_exception(backend_error(error, self.name, where))
 
@@ -176,7 +176,7 @@ class _Line:
             await self._open()
             tasks = [self._loop.create_task(work) for work in (self._send(), self._receive())]
             await self._end.wait()
-        except Exception as error:  # noqa: BLE001 - whatever ends a connection fails its requests
+        except Exception as error:  # whatever ends a connection fails its requests
             self.fail(error)
         finally:
             for task in tasks:
@@ -221,9 +221,11 @@ class _Line:
                 wanted = [request for request in self._unsent if not request.future.cancelled()]
                 self._unsent.clear()
                 self._unanswered.extend(wanted)
+                for request in wanted:
+                    request.under_way = True
                 packet = [self._pack(self._words(request)) for request in wanted]
                 await self._connection.send_packed_command(packet, check_health=False)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             self.fail(error)
 
     async def _receive(self) -> None:
@@ -238,7 +240,7 @@ class _Line:
                     self.start([request])
                 else:
                     request.fail(answer, self._address.shown)
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             self.fail(error)
 
     def _words(self, request: Request[Any]) -> Arguments:
@@ -250,8 +252,8 @@ class _Line:
         return (*head, len(call.keys), *call.keys, *call.args)
 
     def _pack(self, words: Arguments) -> bytes:
-        if _pack_by_hiredis is not None:
-            packed: bytes = _pack_by_hiredis(tuple(words))
+        if _pack_fast is not None:
+            packed: bytes = _pack_fast(tuple(words))
             return packed
         return b"".join(self._connection.pack_command(*words))
 
