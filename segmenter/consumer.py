@@ -156,14 +156,17 @@ class Consumer:
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
-    async def shutdown(self) -> None:
-        """Store what is settled, hand the partitions over, and leave the group. May be called twice.
+    async def shutdown(self, *, drain: bool = True) -> None:
+        """Hand nothing more out, hand the partitions over, and leave the group. May be called twice.
 
-        What is handed out and not settled will be delivered elsewhere; acknowledging it from now on raises.
+        Args:
+            drain: wait until what is handed out has been settled, ``drain_timeout`` at most; otherwise give it back
+                at once, as leaving an ``async with`` block does. What is given back is delivered elsewhere, and
+                acknowledging it raises.
         """
         if not self._closed:
             self._closed = True
-            self._pump.leave()
+            self._pump.leave(drain=drain)
         await self._running
 
     def halt(self) -> None:
@@ -177,7 +180,7 @@ class Consumer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.shutdown()
+        await self.shutdown(drain=False)
 
     def _check(self) -> None:
         if self._pump.failure is not None:
@@ -213,7 +216,7 @@ class Registration:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._consumer is not None:
-            await self._consumer.shutdown()
+            await self._consumer.shutdown(drain=False)
 
     async def _register(self) -> Consumer:
         if self._consumer is not None:

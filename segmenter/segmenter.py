@@ -268,7 +268,7 @@ class Segmenter:
     async def aclose(self) -> None:
         """Shut every consumer down, fail what has not been sent, and disconnect. May be called twice."""
         self._closed = True
-        await asyncio.gather(*(consumer.shutdown() for consumer in self._consumers))
+        await asyncio.gather(*(consumer.shutdown(drain=False) for consumer in self._consumers))
         for stream in self._streams:
             stream.close(ConsumerDead("the Segmenter was closed before the send was answered"))
         if self._heart is not None and self._heart_ended is not None:

@@ -22,8 +22,6 @@ __all__ = ["RedisBackend", "RedisSession"]
 R = TypeVar("R")
 
 OLDEST = (7, 0)  # entries-added of streams and flags of scripts
-UNBLOCK_TRIES = 5
-UNBLOCK_AGAIN_S = 0.005
 UNBLOCK_AGAIN_S = 0.01  # the wires are two: the end of a wait may arrive before the wait
 
 
@@ -160,47 +158,3 @@ class RedisBackend:
 def _pairs(info: bytes) -> list[tuple[str, str]]:
     lines = [line.partition(":") for line in info.decode().splitlines()]
     return [(name, value) for name, colon, value in lines if colon]
-
-    def __init__(
-        self,
-        url: str,
-        namespace: str = "default",
-        *,
-        reply_timeout_s: float = 2.0,
-        connect_timeout_s: float = 2.0,
-    ) -> None:
-        self._address = Address(url, connect_timeout_s)
-        self._keys = Keys(namespace)
-        self._reply_timeout_s = reply_timeout_s
-        self._connect_timeout_s = connect_timeout_s
-
-    async def session(self) -> RedisSession:
-        """Open a session for the running loop; the connection for reads is opened by the first read.
-
-        Raises:
-            BackendError: the server cannot be reached, refuses, or is too old.
-        """
-        calls, reads = (Wire(self._address, self._connect_timeout_s) for _ in range(2))
-        session = RedisSession(self._keys, calls, reads, self._reply_timeout_s)
-        hello: Request[tuple[int, ...]] = Request("Connect", ("INFO", "server"), _version, self._connect_timeout_s)
-        calls.start(hello)
-        try:
-            version = await hello.future
-        except BaseException:
-            await session.aclose()
-            raise
-        if version < OLDEST:
-            await session.aclose()
-            shown = ".".join(map(str, version))
-            raise BackendError(
-                f"{self._address.shown} is Redis {shown}: version 7.0 or later is needed, since streams count what was "
-                "added and scripts have flags only from then on",
-                retriable=False,
-            )
-        return session
-
-
-def _version(info: bytes) -> tuple[int, ...]:
-    """The server's version; Valkey says there which Redis it is like."""
-    (line,) = [line for line in info.splitlines() if line.startswith(b"redis_version:")]
-    return tuple(int(part) for part in line.partition(b":")[2].split(b".")[:3])

@@ -14,7 +14,7 @@ from attrs import frozen
 
 from segmenter.core import beats, group, layout, partition, retention
 from segmenter.core.beats import Beat
-from segmenter.core.command import Command, Entry, Gone, GroupSlot, PartitionSlot, Read, ReadReply
+from segmenter.core.command import Command, Gone, GroupSlot, PartitionSlot, Read, ReadReply
 from segmenter.core.events import LIMIT_EVENTS
 from segmenter.core.group import Announce, GroupState, LoadGroup, UpdateGroup
 from segmenter.core.layout import FORMAT, LoadStream, StreamConfig, UpdateStream
@@ -71,9 +71,8 @@ def _drop_lane(command: DropLane, keys: Keys) -> tuple[Sequence[str], Arguments]
 
 def _claim(command: Claim, keys: Keys) -> tuple[Sequence[str], Arguments]:
     it = command
-    return _lane_of(keys, it.slot), (
-        it.group, it.member, it.generation, it.if_epoch, it.claim, it.evict or "", it.floor,
-    )  # fmt: skip
+    args = (it.group, it.member, it.generation, it.if_epoch, it.claim, it.evict or "", it.floor)
+    return _lane_of(keys, it.slot), args
 
 
 def _commit(command: Commit, keys: Keys) -> tuple[Sequence[str], Arguments]:
@@ -83,9 +82,9 @@ def _commit(command: Commit, keys: Keys) -> tuple[Sequence[str], Arguments]:
 
 def _release(command: Release, keys: Keys) -> tuple[Sequence[str], Arguments]:
     it = command
-    return _lane_of(keys, it.slot), (
-        it.group, it.member, it.epoch, it.number, *progress_parts(it.progress), it.evict or "", _start(it.start),
-    )  # fmt: skip
+    progress = progress_parts(it.progress)
+    args = (it.group, it.member, it.epoch, it.number, *progress, it.evict or "", _start(it.start))
+    return _lane_of(keys, it.slot), args
 
 
 def _probe(command: Probe, keys: Keys) -> tuple[Sequence[str], Arguments]:
@@ -95,9 +94,10 @@ def _probe(command: Probe, keys: Keys) -> tuple[Sequence[str], Arguments]:
 def _append(command: Append, keys: Keys) -> tuple[Sequence[str], Arguments]:
     it = command
     with_headers = any([record.headers for record in it.records])  # noqa: C419 - a list is faster
+    width = 3 if with_headers else 2
     args: list[str | bytes | int] = [
-        it.producer, it.epoch, it.first, it.capacity, it.layout, it.overflow, it.forget_ms, LIMIT_PRODUCERS, 3 if with_headers else 2,
-    ]  # fmt: skip
+        *(it.producer, it.epoch, it.first, it.capacity, it.layout, it.overflow, it.forget_ms, LIMIT_PRODUCERS, width)
+    ]
     if with_headers:
         for record in it.records:
             args += (record.key, record.data, record.headers)
@@ -186,8 +186,9 @@ def encode(command: Command[Any, Any], keys: Keys) -> ScriptCall:
 # --- replies --------------------------------------------------------------------------------------------------------
 
 
-def _name(raw: bytes) -> str | None:
-    return raw.decode() or None
+def _hold(raw: Raw) -> tuple[str | None, int]:
+    """Owner and epoch; nobody is an empty name."""
+    return raw[0].decode() or None, int(raw[1])
 
 
 def _names(raw: Iterable[bytes]) -> tuple[str, ...]:
@@ -213,17 +214,16 @@ _DECODERS: Mapping[bytes, Callable[[Raw], object]] = {
         int(raw[0]), progress_from(*raw[1:5]), raw[5], int(raw[6]), raw[7].decode()
     ),
     b"Held": lambda raw: partition.Held(raw[0].decode(), int(raw[1])),
-    b"Changed": lambda raw: partition.Changed(_name(raw[0]), int(raw[1])),
+    b"Changed": lambda raw: partition.Changed(*_hold(raw)),
     b"Behind": lambda raw: partition.Behind(int(raw[0])),
     b"Released": lambda raw: partition.Released(int(raw[0])),
     # progress
     b"Committed": lambda raw: partition.Committed(),
-    b"Fenced": lambda raw: partition.Fenced(_name(raw[0]), int(raw[1])),
+    b"Fenced": lambda raw: partition.Fenced(*_hold(raw)),
     b"RolledBack": lambda raw: partition.RolledBack(),
     b"Truncated": lambda raw: partition.Truncated(raw[0]),
     b"Probed": lambda raw: partition.Probed(
-        *(_name(raw[0]), int(raw[1]), bool(raw[2])),
-        *(progress_from(*raw[3:7]), raw[7], int(raw[8]), int(raw[9]), raw[10].decode()),
+        *_hold(raw), bool(raw[2]), progress_from(*raw[3:7]), raw[7], int(raw[8]), int(raw[9]), raw[10].decode()
     ),
     # appending and trimming
     b"Appended": lambda raw: retention.Appended(raw[0], raw[1]),
@@ -267,7 +267,6 @@ def encode_read(read: Read, keys: Keys) -> Arguments:
 
 def decode_read(read: Read, keys: Keys, raw: Any) -> ReadReply:
     """Return what a read found: a list of pairs in version 2 of the protocol, a map in version 3, or nothing."""
-    pairs: Iterable[tuple[bytes, Sequence[Entry]]] = raw.items() if isinstance(raw, dict) else raw or ()
-    found = {key.decode(): list(map(tuple, entries)) for key, entries in pairs}
     slots: dict[str, PartitionSlot | GroupSlot] = {keys.readable(cursor.log): cursor.log for cursor in read.cursors}
-    return cast("ReadReply", {slots[key]: entries for key, entries in found.items()})
+    pairs: Iterable[tuple[bytes, Sequence[Sequence[Any]]]] = raw.items() if hasattr(raw, "items") else raw or ()
+    return {slots[key.decode()]: [(entry[0], entry[1]) for entry in entries] for key, entries in pairs}

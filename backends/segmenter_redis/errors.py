@@ -62,7 +62,7 @@ def backend_error(error: BaseException, what: str, where: str) -> BackendError:
     """
     code = _code(error)
     remedy = _REMEDIES.get(code, "") or (_UNREACHABLE if _is_of_connection(error) else "")
-    message = f"{what} at {where}: {error or type(error).__name__}" + (f"; {remedy}" if remedy else "")
+    message = f"{what} at {where}: {str(error).rstrip('.') or type(error).__name__}" + (f"; {remedy}" if remedy else "")
     ours = BackendError(message, retriable=code in _PASSING or _is_of_connection(error))
     ours.__cause__ = error
     return ours

@@ -14,7 +14,7 @@ from attrs import frozen
 
 __all__ = ["SCRIPTS", "Script", "script_name"]
 
-_FOLDER = files(__package__) / "scripts"
+_FOLDER = files("segmenter_redis") / "scripts"
 _INCLUDE = re.compile(r"^--@include (\w+)\n", re.MULTILINE)
 
 

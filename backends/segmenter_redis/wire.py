@@ -11,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from importlib import import_module
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from redis.asyncio.connection import Connection, parse_url
@@ -27,9 +28,9 @@ __all__ = ["Address", "Request", "Wire"]
 
 R = TypeVar("R")
 
-_pack_fast: Callable[[Any], Any] | None = None
-with suppress(ImportError):  # an extra
-    from hiredis import pack_command as _pack_fast
+_hiredis: Any = None
+with suppress(ImportError):  # it comes with an extra
+    _hiredis = import_module("hiredis")
 
 # Asks whether flags of scripts are understood; it may run whatever state the server is in.
 _FLAGGED = ("EVAL", "#!lua flags=no-writes,allow-oom,allow-stale\nreturn 1", 0)
@@ -195,9 +196,12 @@ class _Line:
 
     async def _greet(self) -> None:
         """Load all scripts, so that one is missing only after somebody flushed them."""
-        flagged, self.client_id = await self._exchange(_FLAGGED, ("CLIENT", "ID"))
+        (flagged,) = await self._exchange(_FLAGGED)
         if isinstance(flagged, ResponseError) and "'#'" in str(flagged):
             self._scripts = {name: script.plain() for name, script in SCRIPTS.items()}
+            await self._connection.disconnect(nowait=True)  # an imitation of Redis, which hangs up after an error
+            await self._connection.connect()
+        (self.client_id,) = await self._exchange(("CLIENT", "ID"))
         loads = [("SCRIPT", "LOAD", script.text) for script in self._scripts.values()]
         for answer in await self._exchange(*loads):
             if isinstance(answer, ResponseError):
@@ -252,8 +256,8 @@ class _Line:
         return (*head, len(call.keys), *call.keys, *call.args)
 
     def _pack(self, words: Arguments) -> bytes:
-        if _pack_fast is not None:
-            packed: bytes = _pack_fast(tuple(words))
+        if _hiredis:
+            packed: bytes = _hiredis.pack_command(tuple(words))
             return packed
         return b"".join(self._connection.pack_command(*words))
 

@@ -53,6 +53,7 @@ from segmenter.runtime.reader import READ_WAIT_S, Reader
 __all__ = ["Pump"]
 
 STALLED_S = 1.0  # without a message handed out or settled, while some are in flight: worth a word
+FAREWELL_S = 5.0  # at most, from having nothing in flight to being gone
 
 
 class Pump:
@@ -204,14 +205,23 @@ class Pump:
             self.tell(Sought(partition))
             await done
 
-    def leave(self) -> None:
-        """Hand everything over and end: what is handed out and not settled will be delivered elsewhere."""
+    def leave(self, *, drain: bool) -> None:
+        """Hand everything over and end; with ``drain``, when what is in flight is settled or has had its time."""
         self._leaving = True
+        self._holdings.available.set()
+        self.tell(Leave())
+        if drain:
+            self._loop.call_later(self._options.drain_timeout_s, self._give_back)
+        else:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        """What is still in flight no longer counts; if the server does not answer either, go without a word."""
         for holding in self._holdings:
             holding.lanes.stop()
             holding.lanes.take_back_before(math.inf)
-        self.tell(Leave())
-        self._loop.call_later(self._options.drain_timeout_s, self._end, None)
+        self.wake()
+        self._loop.call_later(FAREWELL_S, self._end, None)
 
     def halt(self) -> None:
         """End at once, handing nothing over."""

@@ -134,7 +134,7 @@ async def test_after_a_shutdown_nothing_can_be_read_or_acknowledged(world: World
     await orders.send("a", b"1")
     consumer = await segmenter.register_consumer("orders", group="g")
     message = await anext(consumer)
-    await consumer.shutdown()
+    await consumer.shutdown(drain=False)
     await consumer.shutdown()
     with pytest.raises((PartitionLost, StaleDelivery)):
         message.ack()
@@ -143,6 +143,34 @@ async def test_after_a_shutdown_nothing_can_be_read_or_acknowledged(world: World
     with pytest.raises(ConsumerDead):
         await consumer.commit()
     assert [message async for message in consumer] == []
+
+
+@virtually
+async def test_a_shutdown_waits_for_what_is_in_flight(world: World) -> None:
+    """A handler that is running when the process is told to stop would otherwise run beside its successor's."""
+    segmenter = world.segmenter()
+    orders = await segmenter.register_stream("orders", partitions=1)
+    await orders.send("a", b"1")
+    consumer = await segmenter.register_consumer("orders", group="g", drain_timeout=5)
+    message = await anext(consumer)
+    world.loop.call_later(2, message.ack)
+    await consumer.shutdown()
+    assert world.loop.time() == pytest.approx(2, abs=0.1)
+    assert (await segmenter.describe("orders", "g")).lag == 0
+
+
+@virtually
+async def test_a_shutdown_waits_no_longer_than_its_drain_timeout(world: World) -> None:
+    segmenter = world.segmenter()
+    orders = await segmenter.register_stream("orders", partitions=1)
+    await orders.send("a", b"1")
+    consumer = await segmenter.register_consumer("orders", group="g", drain_timeout=5)
+    message = await anext(consumer)
+    await consumer.shutdown()
+    assert world.loop.time() == pytest.approx(5, abs=0.1)
+    assert (await segmenter.describe("orders", "g")).partitions[0].owner is None
+    with pytest.raises((PartitionLost, StaleDelivery)):
+        message.ack()
 
 
 @virtually

@@ -50,7 +50,8 @@ class TaskCrew:
         self._workers[job.name] = (segmenter, consumer, task)
 
     async def stop(self, name: str) -> None:
-        segmenter, _, task = self._workers.pop(name)
+        segmenter, consumer, task = self._workers.pop(name)
+        await consumer.shutdown()
         await segmenter.aclose()
         await task
 

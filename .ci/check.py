@@ -1,0 +1,37 @@
+"""What CI runs, part by part, with the minutes that each took; it stops at the first part that fails."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+BIN = Path(sys.executable).parent
+PARTS = {
+    "format": ["ruff", "format", "--check", "--quiet", "."],
+    "lint": ["ruff", "check", "--quiet", "."],
+    "types (mypy)": ["mypy"],
+    "types (pyright)": ["pyright"],
+    "layers": ["lint-imports", "--no-cache"],
+    "tests": ["pytest", "--cov", "--cov-report=term:skip-covered"],  # last, so that its closing line is the last
+}
+
+
+def main() -> int:
+    minutes: dict[str, float] = {}
+    for name, command in PARTS.items():
+        if name == "tests":
+            print("minutes:", ", ".join(f"{part} {spent:.1f}" for part, spent in minutes.items()), flush=True)
+        print(f"--- {name}", flush=True)
+        began = time.monotonic()
+        status = subprocess.run([str(BIN / command[0]), *command[1:]], check=False).returncode
+        minutes[name] = (time.monotonic() - began) / 60
+        if status:
+            print(f"{name} failed", flush=True)
+            return status
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""Fixtures: one server of each kind for the whole run, a namespace of its own for each test."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.servers import Server, fake_server, newest, oldest
+
+settings.register_profile("pr", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("soak", deadline=None, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "pr"))
+
+
+@pytest.fixture(scope="session")
+def newest_server() -> Iterator[Server]:
+    """A Redis 8.2 that all tests share; whoever disturbs a server starts one of its own."""
+    server = Server(newest())
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def oldest_server() -> Iterator[Server]:
+    """A Redis 7.0 that all tests share."""
+    server = Server(oldest())
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def fake_url() -> Iterator[str]:
+    with fake_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["redis-8.2", "redis-7.0", "fakeredis"])
+def redis_url(request: pytest.FixtureRequest) -> str:
+    """The URL of each kind of server in turn."""
+    match request.param:
+        case "redis-8.2":
+            server: Server = request.getfixturevalue("newest_server")
+            return server.url
+        case "redis-7.0":
+            server = request.getfixturevalue("oldest_server")
+            return server.url
+        case _:
+            url: str = request.getfixturevalue("fake_url")
+            return url
+
+
+@pytest.fixture(params=["redis-8.2", "redis-7.0"])
+def server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    """A real server of the test's own, to be disturbed at will."""
+    server = Server(newest() if request.param == "redis-8.2" else oldest())
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def namespace() -> str:
+    """A namespace that no other test uses."""
+    return f"t-{uuid.uuid4().hex[:12]}"

