@@ -25,7 +25,7 @@ from segmenter_redis.documents import config_body, config_from, group_body, grou
 from segmenter_redis.keys import Keys
 from segmenter_redis.scripts import script_name
 
-__all__ = ["Arguments", "ScriptCall", "decode", "decode_read", "encode", "encode_read"]
+__all__ = ["REPLIES", "Arguments", "ScriptCall", "decode", "decode_read", "encode", "encode_read"]
 
 R = TypeVar("R")
 
@@ -203,7 +203,7 @@ def _document(raw: Raw) -> GroupState | None:
     return group_from(raw[0], raw[1], raw[2]) if raw and raw[0] else None
 
 
-_DECODERS: Mapping[bytes, Callable[[Raw], object]] = {
+REPLIES: Mapping[bytes, Callable[[Raw], object]] = {
     b"Gone": lambda raw: Gone(),
     # creation and removal
     b"Created": lambda raw: partition.Created(),
@@ -252,7 +252,7 @@ _DECODERS: Mapping[bytes, Callable[[Raw], object]] = {
 
 def decode(command: Command[Any, R], raw: Raw) -> R:
     """Return the reply to a command that a script has answered."""
-    return cast("R", _DECODERS[raw[0]](raw[1:]))
+    return cast("R", REPLIES[raw[0]](raw[1:]))
 
 
 # --- reads ----------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from importlib import import_module
+from itertools import chain
 from typing import Any, Generic, Protocol, TypeVar, cast
 
 from redis.asyncio.connection import Connection, parse_url
@@ -147,8 +148,16 @@ class _Line:
         self._end.set()
         if self._timer:
             self._timer.cancel()
-        for request in (*self._unanswered, *self._unsent):
+        for request in chain(self._unanswered, self._unsent):
             request.fail(error, self._address.shown)
+
+    def close(self) -> None:
+        """Break on purpose: nobody has to look at what fails by it."""
+        outstanding = [request.future for request in chain(self._unanswered, self._unsent)]
+        self.fail(RuntimeError("the session was closed"))
+        for future in outstanding:
+            if not future.cancelled():
+                future.exception()
 
     # --- one timer for the oldest request, whatever their number ---
 
@@ -161,7 +170,7 @@ class _Line:
 
     def _check(self) -> None:
         self._timer = None
-        oldest = next(iter((*self._unanswered, *self._unsent)), None)
+        oldest = next(chain(self._unanswered, self._unsent), None)
         if oldest is None:
             return
         if oldest.deadline <= self._loop.time():
@@ -298,7 +307,7 @@ class Wire:
         """Close the connection; what is unanswered fails."""
         self._closed = True
         if self._line:
-            self._line.fail(RuntimeError("the session was closed"))
+            self._line.close()
         lives = tuple(self._lives)
         for life in lives:
             life.cancel()
