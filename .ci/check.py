@@ -12,7 +12,7 @@ PARTS = {
     "format": ["ruff", "format", "--check", "--quiet", "."],
     "lint": ["ruff", "check", "--quiet", "."],
     "types (mypy)": ["mypy"],
-    "types (pyright)": ["pyright"],
+    "types (pyright)": ["pyright", "--pythonpath", sys.executable],
     "layers": ["lint-imports", "--no-cache"],
     "tests": ["pytest", "--cov", "--cov-report=term:skip-covered"],  # last, so that its closing line is the last
 }

@@ -1,9 +1,9 @@
 """Partitioned streams on plain Redis: in order per key, one consumer per partition, rebalanced automatically."""
 
+from segmenter import errors
 from segmenter.consumer import Consumer
 from segmenter.core.message import Fence, Message
 from segmenter.errors import *  # noqa: F403 - the whole tree of exceptions is public
-from segmenter.errors import __all__ as _errors
 from segmenter.runtime.sender import Sent
 from segmenter.segmenter import Segmenter
 from segmenter.snapshot import GroupSnapshot, MemberSnapshot, PartitionSnapshot
@@ -20,4 +20,4 @@ __all__ = [
     "Sent",
     "Stream",
 ]
-__all__ += _errors
+__all__ += errors.__all__

@@ -8,12 +8,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from attrs import field, frozen
 
-from segmenter.errors import EmptyGroupName, EmptyStreamName, InvalidArgument, InvalidName
-from segmenter.errors import InvalidBatchSize, InvalidPartitionCount, InvalidPartitionSize
+from segmenter.errors import (
+    EmptyGroupName,
+    EmptyStreamName,
+    InvalidArgument,
+    InvalidBatchSize,
+    InvalidName,
+    InvalidPartitionCount,
+    InvalidPartitionSize,
+)
 
 __all__ = [
     "LIMIT_BATCH",
@@ -25,8 +32,10 @@ __all__ = [
     "MIN_SESSION_S",
     "ConsumerOptions",
     "Duration",
+    "OnFull",
     "Start",
     "StreamOptions",
+    "Takeover",
     "check_group",
     "check_namespace",
     "check_stream",
@@ -44,6 +53,8 @@ MIN_SESSION_S = 0.2
 
 Duration = float | timedelta
 Start = Literal["earliest", "latest"] | str | datetime
+OnFull = Literal["raise", "wait", "drop_oldest"]
+Takeover = Literal["silence", "immediate"]
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _ENTRY_ID = re.compile(r"\d{1,20}(-\d{1,20})?")
@@ -87,9 +98,7 @@ def check_namespace(name: str) -> str:
 
 def _check_name(kind: str, name: object) -> str:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise InvalidName(
-            f"{kind} {name!r} is not a name: use 1 to 128 letters, digits, dots, dashes and underscores"
-        )
+        raise InvalidName(f"{kind} {name!r} is not a name: use 1 to 128 letters, digits, dots, dashes and underscores")
     return name
 
 
@@ -139,9 +148,7 @@ class StreamOptions:
 
     partitions: int = field(default=8, validator=_between(1, LIMIT_PARTITIONS, InvalidPartitionCount))
     partition_size: int = field(default=100_000, validator=_between(1, 2**40, InvalidPartitionSize))
-    on_full: Literal["raise", "wait", "drop_oldest"] = field(
-        default="raise", validator=_among("raise", "wait", "drop_oldest")
-    )
+    on_full: OnFull = field(default="raise", validator=_among(*get_args(OnFull)))  # pyright: ignore[reportAssignmentType]
     send_timeout_s: float = field(default=30.0, converter=seconds, validator=_between(0.01, DAY_S))
 
 
@@ -158,4 +165,4 @@ class ConsumerOptions:
     read_ahead: int = field(default=2_000, validator=_between(1, 1_000_000))  # messages of a partition
     read_ahead_bytes: int = field(default=8 << 20, validator=_between(1, 2**40))  # of a partition
     instance_id: str | None = None
-    takeover: Literal["silence", "immediate"] = field(default="silence", validator=_among("silence", "immediate"))
+    takeover: Takeover = field(default="silence", validator=_among(*get_args(Takeover)))  # pyright: ignore[reportAssignmentType]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 from segmenter.config import ConsumerOptions, Duration, Start, check_group, check_stream, seconds, start_of
 from segmenter.core.command import GroupSlot
 from segmenter.core.message import Message
-from segmenter.errors import ConsumerDead, InvalidArgument
+from segmenter.errors import About, ConsumerDead, InvalidArgument
 from segmenter.runtime.hooks import Hooks
 from segmenter.runtime.pump import Pump
 
@@ -189,7 +189,7 @@ class Consumer:
             raise ConsumerDead("the consumer was shut down: register a new one", **self._about)
 
     @property
-    def _about(self) -> dict[str, str]:
+    def _about(self) -> About:
         return {"stream": self._slot.stream, "group": self._slot.group}
 
 

@@ -23,7 +23,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TypedDict
 
 __all__ = [
     "BackendError",
@@ -58,13 +58,22 @@ __all__ = [
 ]
 
 
+class About(TypedDict, total=False):
+    """What an exception is about."""
+
+    stream: str | None
+    group: str | None
+    partition: int | None
+    epoch: int | None
+
+
 class SegmenterError(Exception):
     """Base of every exception that this library raises on purpose.
 
     Attributes say what it is about, where that applies: ``stream``, ``group``, ``partition``, ``epoch``.
     """
 
-    retriable: ClassVar[bool] | bool = False
+    retriable: bool = False
 
     def __init__(
         self,

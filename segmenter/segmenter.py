@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from types import TracebackType
-from typing import Literal, Self
+from typing import Self
 
 from segmenter.config import (
     ConsumerOptions,
     Duration,
+    OnFull,
     Start,
     StreamOptions,
+    Takeover,
     check_group,
     check_namespace,
     check_stream,
@@ -26,9 +28,9 @@ from segmenter.core.partition import Probe, Probed
 from segmenter.errors import ConsumerDead, SegmenterError, StreamError, StreamLost
 from segmenter.port import Backend, Session
 from segmenter.runtime.heart import Heart
+from segmenter.runtime.hooks import Hook, Hooks
 from segmenter.runtime.host import Host
 from segmenter.runtime.lifecycle import Lifecycle
-from segmenter.runtime.hooks import Hook, Hooks
 from segmenter.runtime.pump import Pump
 from segmenter.snapshot import GroupSnapshot, MemberSnapshot, PartitionSnapshot
 from segmenter.stream import Stream
@@ -81,7 +83,7 @@ class Segmenter:
         *,
         partitions: int = 8,
         partition_size: int = 100_000,
-        on_full: Literal["raise", "wait", "drop_oldest"] = "raise",
+        on_full: OnFull = "raise",
         send_timeout: Duration = 30.0,
     ) -> Stream:
         """Return a stream, creating it if there is none of that name.
@@ -110,7 +112,7 @@ class Segmenter:
         self,
         name: str,
         *,
-        on_full: Literal["raise", "wait", "drop_oldest"] = "raise",
+        on_full: OnFull = "raise",
         send_timeout: Duration = 30.0,
     ) -> Stream:
         """Return a stream that is registered already.
@@ -135,7 +137,7 @@ class Segmenter:
 
     # --- consumers --------------------------------------------------------------------------------------------------
 
-    def register_consumer(  # noqa: PLR0913 - every option of a consumer, by name
+    def register_consumer(
         self,
         stream: str,
         *,
@@ -145,7 +147,7 @@ class Segmenter:
         start: Start = "earliest",
         session_timeout: Duration = 10.0,
         instance_id: str | None = None,
-        takeover: Literal["silence", "immediate"] = "silence",
+        takeover: Takeover = "silence",
         commit_interval: Duration = 0.1,
         drain_timeout: Duration = 25.0,
         rebalance_delay: Duration = 0.1,
@@ -198,9 +200,7 @@ class Segmenter:
         hooks = Hooks(on_assigned, on_revoked, on_lost, [observer] if observer is not None else [])
         return Registration(self, stream, group, start, options, hooks)
 
-    async def start_consumer(
-        self, slot: GroupSlot, start: bytes, options: ConsumerOptions, hooks: Hooks
-    ) -> Consumer:
+    async def start_consumer(self, slot: GroupSlot, start: bytes, options: ConsumerOptions, hooks: Hooks) -> Consumer:
         """Open the group and start a consumer in it; ``Registration`` calls this."""
         await self._open()
         config = await self.lifecycle.load_stream(slot.stream)

@@ -86,7 +86,9 @@ class Stream:
         (sent,) = await self._outbox(self.partition_of(record.key)).add((record,))
         return sent
 
-    async def send_many(self, messages: Iterable[tuple[Key, bytes] | tuple[Key, bytes, Mapping[str, str]]]) -> list[Sent]:
+    async def send_many(
+        self, messages: Iterable[tuple[Key, bytes] | tuple[Key, bytes, Mapping[str, str]]]
+    ) -> list[Sent]:
         """Append many messages, in the order given for each key, and return when the server has them all.
 
         Args:
@@ -183,12 +185,12 @@ def _encoded_headers(headers: Mapping[str, str]) -> bytes:
 
 def _check_size(what: str, size: int, limit: int) -> None:
     if size > limit:
-        raise MessageTooLarge(f"the {what} has {size:,} bytes: the limit is {limit:,}; store it elsewhere and send a reference")
+        raise MessageTooLarge(
+            f"the {what} has {size:,} bytes: the limit is {limit:,}; store it elsewhere and send a reference"
+        )
 
 
-def _collected(
-    count: int, chunks: list[list[int]], outcomes: list[list[Sent] | BaseException]
-) -> list[Sent]:
+def _collected(count: int, chunks: list[list[int]], outcomes: list[list[Sent] | BaseException]) -> list[Sent]:
     sent: list[Sent | None] = [None] * count
     failure: BaseException | None = None
     for chunk, outcome in zip(chunks, outcomes, strict=True):

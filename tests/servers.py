@@ -20,7 +20,7 @@ import pytest
 import redis
 from fakeredis import TcpFakeServer
 
-__all__ = ["OLDEST", "Server", "fake_server", "oldest", "newest"]
+__all__ = ["OLDEST", "Server", "fake_server", "newest", "oldest"]
 
 START_S = 20.0
 OLDEST = "/usr/bin/redis-server"

@@ -109,7 +109,11 @@ class MemorySession:
     async def _wait(self, read: Read) -> ReadReply:
         woken = asyncio.Event()
         key = object()
-        self._store.watch(key, lambda: self._loop.call_soon_threadsafe(woken.set))
+
+        def wake() -> None:
+            self._loop.call_soon_threadsafe(woken.set)
+
+        self._store.watch(key, wake)
         try:
             async with asyncio.timeout(read.wait_s):
                 while not (found := self._store.collect(read)):

@@ -64,7 +64,13 @@ def demo(
         Give up after so long.
     """
     script = Script(
-        url=url, data=data, partitions=partitions, workers=workers, rate=rate, work_ms=work_ms, session_s=session,
+        url=url,
+        data=data,
+        partitions=partitions,
+        workers=workers,
+        rate=rate,
+        work_ms=work_ms,
+        session_s=session,
         limit_s=seconds,
     )
     return asyncio.run(play(script))

@@ -1,10 +1,14 @@
 """Which member each partition is meant for: balanced, with the fewest moves, and the same for whoever computes it.
 
-Every member of M gets floor(P/M) or ceil(P/M) partitions. A partition *moves* if the member that has it stays and
-does not keep it. With quota q(m), member m keeps at most min(held(m), q(m)), so at least
-sum(held(m) - min(held(m), q(m))) partitions move, and keeping exactly that many reaches the bound: what is free is as
-much as what is missing. The bound is smallest if the P mod M larger quotas go to those who hold most, since a larger
-quota saves a move only where held(m) is above the smaller one. (The idea of Kafka's sticky assignor, KIP-54.)
+Each of M members has a quota q(m) of floor(P/M) or ceil(P/M) of the P partitions. A partition *moves* if the member
+that has it stays and loses it. Why no balanced assignment moves fewer partitions than this one:
+
+    moves  >=  sum over the members that stay of max(0, held(m) - q(m))
+
+since m keeps at most min(held(m), q(m)). If everyone keeps exactly that, the bound is reached: the quotas add up to P,
+so there is room for every partition left over. And a larger quota lowers the bound, by one, only where held(m) exceeds
+floor(P/M): it is lowest if the P mod M larger quotas go to those who hold most. (Kafka's sticky assignor, KIP-54, has
+the same aim and searches for it; where any member may take any partition, one pass does.)
 """
 
 from __future__ import annotations
@@ -20,17 +24,18 @@ Assignment = Sequence[str | None]
 def assign(members: Collection[str], previous: Assignment) -> tuple[str | None, ...]:
     """Return the next member of each partition, ``None`` everywhere if there are no members.
 
+    Sizes differ by at most one, so with fewer partitions than members some get none. It takes O(P + M log M).
+
     Args:
-        members: in any order.
+        members: each once, in any order.
         previous: the member that each partition was meant for; it may be gone, or ``None``.
     """
     if not members:
         return (None,) * len(previous)
     room = _quotas(members, previous)
     kept = [_keep(name, room) for name in previous]
-    takers = [name for name in sorted(room) for _ in range(room[name])]
-    taker = iter(takers)
-    return tuple(name if name is not None else next(taker) for name in kept)
+    takers = (name for name in sorted(room) for _ in range(room[name]))
+    return tuple(next(takers) if name is None else name for name in kept)
 
 
 def _quotas(members: Collection[str], previous: Assignment) -> dict[str, int]:
@@ -42,6 +47,7 @@ def _quotas(members: Collection[str], previous: Assignment) -> dict[str, int]:
 
 
 def _keep(name: str | None, room: dict[str, int]) -> str | None:
+    """Take up one place of this member, or leave the partition over if it is gone or has no room."""
     if name is None or room.get(name, 0) == 0:
         return None
     room[name] -= 1

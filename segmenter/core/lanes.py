@@ -21,7 +21,7 @@ from segmenter.core.command import Entry
 from segmenter.core.message import DELAYED, HELD, READY, SETTLED, STALE, STARTED, Message
 from segmenter.core.partition import Progress
 from segmenter.core.ranges import RangeSet
-from segmenter.errors import ConsumerError, OutOfOrderAck, PartitionLost, StaleDelivery
+from segmenter.errors import About, ConsumerError, OutOfOrderAck, PartitionLost, StaleDelivery
 
 __all__ = ["LIMIT_RANGES", "KeyLanes"]
 
@@ -31,7 +31,7 @@ LIMIT_RANGES = 1024  # finished ahead of the watermark; at the limit the partiti
 class KeyLanes:
     """The messages of one partition under one epoch: what may start, what is settled."""
 
-    def __init__(  # noqa: PLR0913 - the identity of a hold
+    def __init__(
         self,
         *,
         stream: str,
@@ -280,10 +280,12 @@ class KeyLanes:
         return StaleDelivery(f"{what} was taken back from this delivery and will be handed out again", **self._about)
 
     def _lost(self, what: str) -> ConsumerError:
-        return PartitionLost(f"{what}: partition {self.partition} is no longer ours, it goes on elsewhere", **self._about)
+        return PartitionLost(
+            f"{what}: partition {self.partition} is no longer ours, it goes on elsewhere", **self._about
+        )
 
     @property
-    def _about(self) -> dict[str, object]:
+    def _about(self) -> About:
         return {"stream": self.stream, "group": self.group, "partition": self.partition, "epoch": self.epoch}
 
     def progress(self) -> Progress:

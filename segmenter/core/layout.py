@@ -14,7 +14,7 @@ from attrs import frozen
 from segmenter.core.command import Command, StreamSlot
 from segmenter.core.hashing import DEFAULT_HASH
 
-__all__ = ["FORMAT", "LoadStream", "Loaded", "StreamConfig", "StreamUpdated", "StreamConflict", "UpdateStream"]
+__all__ = ["FORMAT", "LoadStream", "Loaded", "StreamConfig", "StreamConflict", "StreamUpdated", "UpdateStream"]
 
 FORMAT = 1  # of everything that is stored; a newer one is refused
 

@@ -75,7 +75,7 @@ class _Step:
 
     # --- events -----------------------------------------------------------------------------------------------------
 
-    def handle(self, event: sig.Event) -> None:
+    def handle(self, event: sig.Event) -> None:  # noqa: C901, PLR0912 - one case for each event
         match event:
             case sig.Join():
                 self._turn(Turn.JOIN)
@@ -295,9 +295,7 @@ class _Step:
         evict = hold.owner if self._claimable(hold) else None
         slot = PartitionSlot(member.slot.stream, partition)
         generation = member.document.generation
-        self._ask(
-            partition, Claim(slot, member.slot.group, member.me, generation, hold.epoch, self._token(), evict)
-        )
+        self._ask(partition, Claim(slot, member.slot.group, member.me, generation, hold.epoch, self._token(), evict))
 
     def _do_repeat(self, partition: int) -> None:
         pending = self._hold(partition).pending

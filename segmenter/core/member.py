@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 from zlib import crc32
 
-from attrs import field, frozen
+from attrs import Factory, frozen
 
 from segmenter.core.command import Command, GroupSlot
 from segmenter.core.group import GroupState, UpdateGroup
@@ -32,6 +32,10 @@ class Hold:
     pending: Command[Any, Any] | None = None  # claim or release without an answer
 
 
+def _free(member: Member) -> tuple[Hold, ...]:
+    return (Hold(),) * member.document.partitions
+
+
 @frozen
 class Member:
     """One consumer in its group. ``machine.advance`` is its only way to change."""
@@ -45,7 +49,7 @@ class Member:
     immediate: bool = False  # take a seat over without waiting for its former holder to fall silent
     standing: Standing = Standing.OUTSIDE
     reason: Reason = ""  # why it is outside again
-    holds: tuple[Hold, ...] = field()
+    holds: tuple[Hold, ...] = Factory(_free, takes_self=True)
     learned_at: float = 0.0  # when this document was first seen
     loading: bool = False
     changing: UpdateGroup | None = None  # not answered yet
@@ -53,10 +57,6 @@ class Member:
     silent: Silent = Silent((), 0)
     behind: int = 0  # a generation that a lane has seen, and the document has not
     tokens: int = 0  # made so far
-
-    @holds.default
-    def _no_holds(self) -> tuple[Hold, ...]:
-        return (Hold(),) * self.document.partitions
 
     @property
     def timer(self) -> float | None:

@@ -47,10 +47,21 @@ class Message:
     durable with the next commit.
     """
 
-    __slots__ = ("_after", "_before", "_lanes", "_state", "attempt", "batch", "data", "entry_id", "ordinal")
-    __slots__ += ("raw_headers", "raw_key")
+    __slots__ = (
+        "_after",
+        "_before",
+        "_lanes",
+        "_state",
+        "attempt",
+        "batch",
+        "data",
+        "entry_id",
+        "ordinal",
+        "raw_headers",
+        "raw_key",
+    )
 
-    def __init__(  # noqa: PLR0913, PLR0917 - built once for each entry read, so by position
+    def __init__(
         self,
         lanes: KeyLanes,
         ordinal: int,

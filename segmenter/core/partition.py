@@ -343,7 +343,9 @@ class Release(Command[PartitionState, Released | Fenced | Gone]):
     evict: str | None = None  # the owner that the unanswered claim would have replaced
     start: bytes = b""  # move the group to this place (see ``start_of``), forgetting what is finished or counted
 
-    def apply(self, state: PartitionState | None, now_us: int) -> tuple[PartitionState | None, Released | Fenced | Gone]:
+    def apply(
+        self, state: PartitionState | None, now_us: int
+    ) -> tuple[PartitionState | None, Released | Fenced | Gone]:
         lane = state.lanes.get(self.group) if state else None
         if state is None or lane is None:
             return state, Gone()

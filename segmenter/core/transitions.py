@@ -99,9 +99,7 @@ TABLE: dict[tuple[State, Symbol], tuple[State, Action]] = {
 }
 
 # Symbols that may come at any time; without a row they change nothing. Any other missing row is an error.
-IGNORED = frozenset(
-    {Symbol.ASSIGNED, Symbol.REVOKED, Symbol.POKED, Symbol.WANTED, Symbol.REFUSED, Symbol.DROPPED}
-)
+IGNORED = frozenset({Symbol.ASSIGNED, Symbol.REVOKED, Symbol.POKED, Symbol.WANTED, Symbol.REFUSED, Symbol.DROPPED})
 
 
 class Standing(Enum):

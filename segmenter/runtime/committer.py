@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from segmenter.core.machine import RETRY_S
-from segmenter.core.partition import Commit, Committed, CommitReply
+from segmenter.core.partition import Commit, CommitReply, Committed
 from segmenter.errors import BackendError
 from segmenter.port import Session
 from segmenter.runtime.holdings import Holdings

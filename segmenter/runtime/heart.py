@@ -85,8 +85,12 @@ class Heart:
     async def run(self) -> None:
         """Beat until stopped."""
         loop, woken = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(woken.set)
+
         with self._lock:
-            self._wake = lambda: loop.call_soon_threadsafe(woken.set)
+            self._wake = wake
         try:
             while not self._stopped:
                 woken.clear()

@@ -85,9 +85,7 @@ class Holding:
         if self._pending is not None or not self.dirty:
             return None
         self._number += 1
-        commit = Commit(
-            self.slot, self._group, self._member, self.grant.epoch, self._number, self.lanes.progress()
-        )
+        commit = Commit(self.slot, self._group, self._member, self.grant.epoch, self._number, self.lanes.progress())
         self._pending = (commit, self.lanes.version)
         self.dirty_since = math.inf
         return commit

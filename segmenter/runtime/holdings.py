@@ -76,7 +76,11 @@ class Holdings:
         taken: list[Message] = []
         while self._candidates and len(taken) < limit and not (taken and one_partition):
             holding = self._candidates[0]
-            some = [] if holding.paused or holding.hooks else holding.lanes.take(limit - len(taken), whole_batch=whole_batch)
+            some = (
+                []
+                if holding.paused or holding.hooks
+                else holding.lanes.take(limit - len(taken), whole_batch=whole_batch)
+            )
             taken += some
             if some and holding.lanes.startable:
                 self._candidates.rotate(-1)

@@ -42,7 +42,7 @@ def call_hook(hook: Hook | None, holding: Holding, ended: Callable[[Holding], No
 
     try:
         result = hook(holding.partition) if hook is not None else None
-    except Exception as error:  # noqa: BLE001 - it is the user's code, and must not stop the consumer
+    except Exception as error:
         _report(loop, error)
         return
     if inspect.iscoroutine(result):

@@ -38,9 +38,7 @@ class Lease:
     def begin(self, member: str, since: float) -> None:
         """Be a member from now on; ``since`` is when the write that made it one was sent."""
         pulse = Pulse(self._session_s, lease_from=since)
-        self._patient = Patient(
-            self._slot, member, pulse, alive=self._alive, known=self._known, tell=self._tell
-        )
+        self._patient = Patient(self._slot, member, pulse, alive=self._alive, known=self._known, tell=self._tell)
         self._heart.add(self._patient)
 
     def end(self) -> None:

@@ -127,7 +127,7 @@ class Pump:
                 await self._woken.wait()
                 self._woken.clear()
                 self._turn()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the user learns of it from the consumer
+        except Exception as error:
             self._end(error)
         finally:
             self._end(None)
@@ -390,9 +390,7 @@ class Pump:
 
     def _fetch(self, partition: int, grant: Claimed) -> None:
         slot = PartitionSlot(self._slot.stream, partition)
-        holding = Holding(
-            slot, self._slot.group, self._member.me, grant, clock=self._host.clock, touched=self._touched
-        )
+        holding = Holding(slot, self._slot.group, self._member.me, grant, clock=self._host.clock, touched=self._touched)
         self._holdings.add(holding)
         skipped = grant.first - grant.progress.read
         if skipped > 0:
@@ -450,4 +448,3 @@ class Pump:
             future.cancel()
         self._reader.stop()
         await self._session.aclose()
-

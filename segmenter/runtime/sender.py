@@ -28,7 +28,7 @@ from segmenter.core.retention import (
     Superseded,
     UnknownProducer,
 )
-from segmenter.errors import BackendError, SegmenterError, SendError, SendUnknown, StreamFull
+from segmenter.errors import About, BackendError, SegmenterError, SendError, SendUnknown, StreamFull
 from segmenter.port import Session
 from segmenter.runtime.failures import as_segmenter_error, stream_lost
 
@@ -58,7 +58,7 @@ class Parcel:
 class Outbox:
     """The way into one partition."""
 
-    def __init__(  # noqa: PLR0913 - everything a batch is made with
+    def __init__(
         self,
         slot: PartitionSlot,
         producer: str,
@@ -250,11 +250,10 @@ class Outbox:
         return f"partition {self._slot.partition} of {self._slot.stream!r}"
 
     @property
-    def _about(self) -> dict[str, str | int]:
+    def _about(self) -> About:
         return {"stream": self._slot.stream, "partition": self._slot.partition}
 
 
 def _fail(parcel: Parcel, error: SegmenterError) -> None:
     if not parcel.done.done():
         parcel.done.set_exception(error)
-

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from segmenter import Message, MessageTooLarge, NonExistentStream, StreamFull, StreamMismatch
+from segmenter.config import Start
 from tests.world import World, virtually
 
 
@@ -17,8 +18,7 @@ async def test_what_is_sent_is_handed_out(world: World) -> None:
     orders = await segmenter.register_stream("orders", partitions=4)
     sent = await orders.send("customer-42", b"created", headers={"trace": "abc"})
     async with segmenter.register_consumer("orders", group="billing") as consumer:
-        async for message in consumer:
-            break
+        message = await anext(consumer)
     assert (message.key, message.data, message.headers) == ("customer-42", b"created", {"trace": "abc"})
     assert (message.partition, message.id, message.attempt) == (sent.partition, sent.id, 1)
     assert (message.stream, message.group) == ("orders", "billing")
@@ -72,7 +72,7 @@ async def test_a_new_group_begins_where_it_says(world: World) -> None:
     await asyncio.sleep(10)
     await orders.send("k", b"1")
     middle = datetime.fromtimestamp(1_700_000_000, UTC) + timedelta(seconds=5)
-    expected = {"earliest": [b"0", b"1"], "latest": [], first.id: [b"1"], middle: [b"1"]}
+    expected: dict[Start, list[bytes]] = {"earliest": [b"0", b"1"], "latest": [], first.id: [b"1"], middle: [b"1"]}
     for number, (start, datas) in enumerate(expected.items()):
         async with segmenter.register_consumer("orders", group=f"g{number}", start=start) as consumer:
             assert [message.data for message in await consumer.read(timeout=0.5)] == datas, start

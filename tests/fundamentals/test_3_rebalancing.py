@@ -276,5 +276,3 @@ async def test_a_vanished_partition_is_loud(world: World) -> None:
     assert isinstance(stopped.value.__cause__, StreamLost)
     with pytest.raises(StreamLost):
         await orders.send("k", b"")
-
-

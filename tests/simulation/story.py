@@ -95,7 +95,7 @@ class Story:
         if not self.processes:
             await self._join()
         deadline = self.loop.time() + 30
-        while not self._drained() and self.loop.time() < deadline:
+        while not self._drained() and self.loop.time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
         self.tell("the end")
 

@@ -1,4 +1,4 @@
-"""The real runtime on virtual time, through faults: nothing lost, per-key order kept, one handler of a key at a time."""
+"""The real runtime on virtual time, through faults: nothing lost, order kept, one handler of a key at a time."""
 
 from __future__ import annotations
 

@@ -114,6 +114,7 @@ class InRedis:
     def __init__(self, url: str, namespace: str, runner: asyncio.Runner) -> None:
         self.keys = Keys(namespace)
         self.client = redis.Redis.from_url(url)
+        self.history = self._history()
         self._runner = runner
         self._session = runner.run(RedisBackend(url, namespace).session())
 
@@ -129,6 +130,19 @@ class InRedis:
         for key in self.client.scan_iter(f"{{{self.keys.namespace}:*", count=1_000):
             self.client.delete(key)
         self.client.close()
+
+    def lose_history(self) -> None:
+        """Have the server say that it may have lost something."""
+        if self.history:
+            self.client.execute_command("DEBUG", "CHANGE-REPL-ID")
+            self.history = self._history()
+
+    def _history(self) -> str:
+        try:
+            info: Any = self.client.info("replication")
+        except redis.RedisError:  # fakeredis has none, and hangs up
+            return ""
+        return str(info["master_replid"])
 
     # --- what is stored ---
 

@@ -94,6 +94,10 @@ class ProcessCrew:
             process.kill()
         await listening
 
+    def signal(self, name: str, number: int) -> None:
+        """Send a worker's process a signal."""
+        self._workers[name][0].send_signal(number)
+
     async def kill(self, name: str) -> None:
         process, listening = self._workers.pop(name)
         process.kill()

@@ -17,7 +17,7 @@ from segmenter.segmenter import Segmenter
 
 __all__ = ["Job", "serve", "work"]
 
-NAMES = {
+NAMES: dict[type, str] = {
     Admitted: "admitted",
     Departed: "departed",
     Granted: "granted",
