@@ -6,8 +6,8 @@ another algorithm is another name. ``tests/core/hashing_vectors.json`` holds the
 ``crc32`` is CRC-32/ISO-HDLC, that of zlib, PNG and Ethernet, as an unsigned number. Against BLAKE2b of 8 bytes, on
 100,000 sequential keys of each of six patterns (``customer-1`` and on, plain numbers, padded, hexadecimal, in mid-key)
 and 2 to 64 partitions: 0.2 us a key against 0.9 us; the fullest partition 1.10 times the mean against 1.08; chi-square
-per degree of freedom at most 0.3 where partitions are a power of two and 4.5 elsewhere, against 2.5 and 3.1. That is
-as even for a fifth of the time. It is no defence: whoever may choose keys can aim them all at one partition.
+per degree of freedom at most 0.3 where partitions are a power of two and 4.5 elsewhere, against 2.5 and 3.1. About as
+even, for a fifth of the time. It is no defence: whoever may choose keys can aim them all at one partition.
 
 The remainder is taken of the whole hash, so multiplying the number of partitions by k splits each of them into k others
 and mixes none: h mod kn mod n = h mod n.

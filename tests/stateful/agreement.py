@@ -113,7 +113,7 @@ class InRedis:
 
     def __init__(self, url: str, namespace: str, runner: asyncio.Runner) -> None:
         self.keys = Keys(namespace)
-        self.client = redis.Redis.from_url(url)
+        self.client: Any = redis.Redis.from_url(url)  # its hints cover synchronous and asynchronous clients at once
         self.history = self._history()
         self._runner = runner
         self._session = runner.run(RedisBackend(url, namespace).session())
@@ -139,7 +139,7 @@ class InRedis:
 
     def _history(self) -> str:
         try:
-            info: Any = self.client.info("replication")
+            info = self.client.info("replication")
         except redis.RedisError:  # fakeredis has none, and hangs up
             return ""
         return str(info["master_replid"])
@@ -152,14 +152,14 @@ class InRedis:
         return self._group(slot) if isinstance(slot, GroupSlot) else self._stream(slot)
 
     def _hash(self, key: str) -> dict[str, bytes]:
-        stored: Any = self.client.hgetall(key)
+        stored = self.client.hgetall(key)
         return {name.decode(): value for name, value in stored.items()}
 
     def _log(self, key: str) -> Log:
         if not self.client.exists(key):
             return Log()
-        info: Any = self.client.xinfo_stream(key)
-        entries: Any = self.client.xrange(key)
+        info = self.client.xinfo_stream(key)
+        entries = self.client.xrange(key)
         flat = tuple((at, tuple(itertools.chain(*fields.items()))) for at, fields in entries)
         return Log(flat, info["entries-added"], parse_position(info["last-generated-id"]))
 
@@ -182,7 +182,7 @@ class InRedis:
 
     def _group(self, slot: GroupSlot) -> GroupData | None:
         stored = self._hash(self.keys.document(slot))
-        scores: Any = self.client.zrange(self.keys.beats(slot), 0, -1, withscores=True)
+        scores = self.client.zrange(self.keys.beats(slot), 0, -1, withscores=True)
         data = GroupData(
             document=group_from(stored["version"], stored["generation"], stored["body"]) if stored else None,
             scores={name.decode(): int(score) for name, score in scores},

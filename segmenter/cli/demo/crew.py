@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import Protocol
 
 from segmenter.cli.demo.records import Noted, Report, decoded
@@ -86,7 +87,8 @@ class ProcessCrew:
 
     async def stop(self, name: str) -> None:
         process, listening = self._workers.pop(name)
-        process.terminate()
+        with suppress(ProcessLookupError):  # it has ended by itself
+            process.terminate()
         try:
             async with asyncio.timeout(STOP_S):
                 await process.wait()

@@ -7,12 +7,14 @@ import json
 import signal
 import sys
 import time
+from contextlib import suppress
 
 from attrs import asdict, frozen
 
 from segmenter.cli.demo.records import Handled, Noted, Report, encoded
 from segmenter.consumer import Consumer
 from segmenter.core.observations import Admitted, Departed, Granted, HandedBack, Lost, Observation
+from segmenter.errors import PartitionLost, StaleDelivery
 from segmenter.segmenter import Segmenter
 
 __all__ = ["Job", "serve", "work"]
@@ -62,7 +64,8 @@ async def work(consumer: Consumer, job: Job, report: Report) -> None:
         fence = message.fence
         # Reported first: what is acknowledged must have been handled.
         report(Handled(job.name, message.key, number, *fence, message.attempt, time.monotonic()))
-        message.ack()
+        with suppress(PartitionLost, StaleDelivery):  # handed out elsewhere meanwhile: its next owner settles it
+            message.ack()
 
 
 async def _run(job: Job) -> None:

@@ -1,0 +1,136 @@
+"""What is stored comes back as it was, and what a server says is understood in both versions of its protocol."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from segmenter.core.command import Cursor, GroupSlot, PartitionSlot, Read
+from segmenter.core.group import GroupState, Membership
+from segmenter.core.layout import FORMAT, StreamConfig
+from segmenter.core.log import LIMIT_PRODUCERS, Record
+from segmenter.core.partition import CreateLane, Fenced, Probe, Progress
+from segmenter.core.retention import Append, Full, Trim
+from segmenter.errors import UnsupportedFormat
+from segmenter_redis.codec import decode, decode_read, encode, encode_read
+from segmenter_redis.documents import config_body, config_from, group_body, group_from, progress_from, progress_parts
+from segmenter_redis.keys import Keys
+from segmenter_redis.scripts import SCRIPTS
+
+KEYS = Keys("shop")
+SLOT = PartitionSlot("orders", 3)
+NAMES = st.from_regex(r"[A-Za-z0-9._-]{1,20}", fullmatch=True)
+COUNTS = st.integers(0, 2**53 - 1)
+PAIRS = st.lists(st.tuples(COUNTS, COUNTS), max_size=5).map(tuple)
+PROGRESS = st.builds(Progress, offset=st.just(b"1-2"), read=COUNTS, ranges=PAIRS, attempts=PAIRS)
+CONFIGS = st.builds(StreamConfig, NAMES, COUNTS, COUNTS, NAMES, hash_name=NAMES, layout=COUNTS)
+ASSIGNMENTS = st.lists(st.none() | NAMES, min_size=1, max_size=9)
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> GroupState:
+    assignment = tuple(draw(ASSIGNMENTS))
+    return GroupState(
+        partitions=len(assignment),
+        session_ms=draw(COUNTS),
+        version=draw(NAMES),
+        generation=draw(COUNTS),
+        state=draw(st.sampled_from(["creating", "ready", "removing", "removed"])),
+        members=draw(st.dictionaries(NAMES, st.builds(Membership, st.none() | NAMES, st.booleans()))),
+        gone=draw(st.dictionaries(NAMES, st.sampled_from(["left", "expired", "displaced"]))),
+        assignment=assignment,
+    )
+
+
+@given(documents())
+def test_a_document_of_a_group_comes_back_as_it_was(document: GroupState) -> None:
+    """In order, too: who left longest ago is forgotten first."""
+    back = group_from(document.version.encode(), b"%d" % document.generation, group_body(document))
+    assert back == document
+    assert list(back.gone) == list(document.gone)
+    assert list(back.members) == list(document.members)
+
+
+@given(CONFIGS)
+def test_a_configuration_comes_back_as_it_was(config: StreamConfig) -> None:
+    assert config_from(config.version.encode(), config_body(config)) == config
+
+
+@given(PROGRESS)
+def test_progress_comes_back_as_it_was(progress: Progress) -> None:
+    offset, read, ranges, attempts = progress_parts(progress)
+    assert progress_from(offset, b"%d" % read, ranges, attempts) == progress
+
+
+def test_what_a_later_version_stored_is_refused() -> None:
+    """Guessing at it would damage the stream for those who can read it."""
+    body = config_body(StreamConfig("v", 1, 1, "i", format=FORMAT + 1))
+    with pytest.raises(UnsupportedFormat, match=str(FORMAT + 1)):
+        config_from(b"v", body)
+
+
+def test_a_batch_without_headers_takes_two_arguments_a_message() -> None:
+    call = encode(Append(SLOT, "p", 1, 5, [Record(b"a", b"1"), Record(b"b", b"2")], 10), KEYS)
+    assert call.script == "append"
+    assert list(call.args) == ["p", 1, 5, 10, 0, "refuse", 600_000, LIMIT_PRODUCERS, 2, b"a", b"1", b"b", b"2"]
+
+
+def test_a_batch_with_headers_takes_three_arguments_a_message() -> None:
+    call = encode(Append(SLOT, "p", 1, 5, [Record(b"a", b"1"), Record(b"b", b"2", b"h")], 10), KEYS)
+    assert list(call.args)[8:] == [3, b"a", b"1", b"", b"b", b"2", b"h"]
+
+
+def test_all_keys_of_a_slot_share_one_hash_tag() -> None:
+    """Otherwise a cluster refuses the script."""
+    keys = encode(Append(SLOT, "p", 1, 1, [Record(b"a", b"1")], 10), KEYS).keys
+    assert {key.partition("}")[0] for key in keys} == {"{shop:orders:3"}
+
+
+def test_a_start_without_a_sequence_is_written_in_full() -> None:
+    """A range of Redis would take a bare millisecond for the last entry in it, the law takes it for the first."""
+    assert list(encode(CreateLane(SLOT, "g", b"17"), KEYS).args) == ["g", b"17-0"]
+
+
+def test_nobody_is_an_empty_name() -> None:
+    assert decode(Probe(SLOT, "g"), [b"Fenced", b"", b"7"]) == Fenced(None, 7)  # type: ignore[comparison-overlap]
+
+
+def test_of_the_slowest_groups_the_first_by_name_is_told() -> None:
+    """Lua would compare names by the locale of the server."""
+    assert decode(Trim(SLOT), [b"Full", 4, b"b", b"B"]) == Full("B", 4)  # type: ignore[comparison-overlap]
+    assert decode(Trim(SLOT), [b"Full", 4]) == Full(None, 4)  # type: ignore[comparison-overlap]
+
+
+READ = Read((Cursor(SLOT, b"1-0"), Cursor(GroupSlot("orders", "g"), b"2-0")), 50, 0.5)
+
+
+def test_a_read_names_all_logs_and_then_all_places() -> None:
+    assert list(encode_read(READ, KEYS)) == [
+        *("XREAD", "COUNT", 50, "BLOCK", 500, "STREAMS"),
+        *("{shop:orders:3}:log", "{shop:orders}:group:g:events", b"1-0", b"2-0"),
+    ]
+
+
+def test_a_read_that_does_not_wait_does_not_block() -> None:
+    """``BLOCK 0`` would wait for ever."""
+    assert "BLOCK" not in encode_read(Read(READ.cursors, 50, 0.0), KEYS)
+    assert list(encode_read(Read(READ.cursors, 50, 0.0001), KEYS))[3:5] == ["BLOCK", 1]
+
+
+@pytest.mark.parametrize("shape", [list, dict])
+def test_both_versions_of_the_protocol_are_understood(shape: type) -> None:
+    raw = shape([(b"{shop:orders:3}:log", [[b"1-1", [b"k", b"a"]]])])
+    assert decode_read(READ, KEYS, raw) == {SLOT: [(b"1-1", [b"k", b"a"])]}
+
+
+def test_nothing_is_an_empty_reply() -> None:
+    assert decode_read(READ, KEYS, None) == {}
+    assert decode_read(READ, KEYS, {}) == {}
+
+
+def test_only_appending_is_refused_when_memory_is_full() -> None:
+    """Everything else must go on, or nothing would ever be trimmed."""
+    first_lines = {name: script.text.partition("\n")[0] for name, script in SCRIPTS.items()}
+    assert first_lines.pop("append") == "#!lua"
+    assert set(first_lines.values()) == {"#!lua flags=allow-oom"}
