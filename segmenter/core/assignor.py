@@ -34,7 +34,7 @@ def assign(members: Collection[str], previous: Assignment) -> tuple[str | None, 
         return (None,) * len(previous)
     room = _quotas(members, previous)
     kept = [_keep(name, room) for name in previous]
-    takers = (name for name in sorted(room) for _ in range(room[name]))
+    takers = (name for name, places in room.items() for _ in range(places))  # in order of rank, whoever computes it
     return tuple(next(takers) if name is None else name for name in kept)
 
 

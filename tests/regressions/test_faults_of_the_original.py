@@ -7,17 +7,8 @@ import asyncio
 import pytest
 
 from segmenter import ConsumerDead, StreamFull, StreamMismatch
-from segmenter.core.assignor import assign, is_balanced
 from segmenter.core.observations import Granted, HandedBack
 from tests.world import World, virtually
-
-
-def test_its_assignor_panicked_or_was_unbalanced_for_two_thirds_of_all_sizes() -> None:
-    """384 of 2,080 combinations of partitions and members panicked, 1,082 more were unbalanced."""
-    for partitions in range(1, 65):
-        for size in range(1, partitions + 1):
-            members = [f"m{number}" for number in range(size)]
-            assert is_balanced(members, assign(members, (None,) * partitions))
 
 
 @virtually
