@@ -13,39 +13,23 @@ from collections import deque
 from typing import Any
 
 from segmenter.config import ConsumerOptions
+from segmenter.core import signals as sig
 from segmenter.core.command import Command, Cursor, GroupSlot, PartitionSlot
 from segmenter.core.group import GroupState, UpdateGroup
 from segmenter.core.machine import advance
 from segmenter.core.member import Member
 from segmenter.core.message import Message
-from segmenter.core.observations import Admitted, Departed, Missing, Observation, Skipped, Stalled
-from segmenter.core.partition import Claimed, Release, Released
-from segmenter.core.signals import (
-    Drop,
-    Effect,
-    Emit,
-    Event,
-    Execute,
-    Fetch,
-    Heard,
-    Join,
-    LeaseOver,
-    Leave,
-    Refused,
-    Replied,
-    Sought,
-    Stop,
-    Tick,
-    Unanswered,
-)
+from segmenter.core.observations import Admitted, Departed, Missing, Observation, Stalled
+from segmenter.core.partition import Release
 from segmenter.errors import BackendError, ConsumerDead, SegmenterError
 from segmenter.port import Session
 from segmenter.runtime.committer import Committer
+from segmenter.runtime.custody import Custody
 from segmenter.runtime.failures import as_segmenter_error, group_removed, seat_taken, stream_lost
 from segmenter.runtime.heart import Heart
 from segmenter.runtime.holding import Holding
 from segmenter.runtime.holdings import Holdings
-from segmenter.runtime.hooks import Hooks, call_hook
+from segmenter.runtime.hooks import Hooks
 from segmenter.runtime.host import Host
 from segmenter.runtime.lease import Lease
 from segmenter.runtime.reader import READ_WAIT_S, Reader
@@ -78,12 +62,21 @@ class Pump:
         self._hooks = hooks
         self._loop = asyncio.get_running_loop()
         self._holdings = Holdings(host.clock)
+        self._custody = Custody(
+            slot,
+            self._holdings,
+            hooks,
+            clock=host.clock,
+            touched=self._touched,
+            observe=self._observe,
+            wake=self.wake,
+        )
         self._reader = Reader(
             session,
             Cursor(slot, events_end),
             self._holdings,
             options,
-            heard=lambda event: self.tell(Heard(event)),
+            heard=lambda event: self.tell(sig.Heard(event)),
             failed=self._end,
             wake=self.wake,
         )
@@ -92,7 +85,7 @@ class Pump:
             self._holdings,
             interval_s=options.commit_interval_s,
             leased=lambda: self._lease.valid,
-            refused=lambda partition: self.tell(Refused(partition)),
+            refused=lambda partition: self.tell(sig.Refused(partition)),
             failed=self._end,
             wake=self.wake,
         )
@@ -107,13 +100,12 @@ class Pump:
         )
         self._member = self._new_member(document)
         self._joining: tuple[UpdateGroup | None, float] = (None, 0.0)  # the last change asked for, and when
-        self._inbox: deque[Event] = deque()
+        self._inbox: deque[sig.Event] = deque()
         self._turned_at = host.clock()
         self._woken = asyncio.Event()
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at = math.inf
         self._moved_at = math.inf  # when a message was last handed out or settled; inf once standstill was reported
-        self._seeking: dict[int, tuple[bytes, asyncio.Future[None]]] = {}
         self._leaving = False
         self._admitted: asyncio.Future[None] = self._loop.create_future()
         self.failure: SegmenterError | None = None  # why it ended, if not because it was asked to
@@ -121,7 +113,7 @@ class Pump:
 
     async def run(self) -> None:
         """Join, and turn until the membership is over."""
-        self.tell(Join())
+        self.tell(sig.Join())
         try:
             while not self.ended.is_set():
                 await self._woken.wait()
@@ -197,19 +189,16 @@ class Pump:
 
     async def seek(self, partition: int, start: bytes) -> None:
         """Move the group to another place in a partition that is owned; return when it goes on from there."""
-        holding = self._holdings.at(partition)
-        if holding is not None:
-            done: asyncio.Future[None] = self._loop.create_future()
-            self._seeking[partition] = (start, done)
-            holding.lanes.take_back_before(math.inf)
-            self.tell(Sought(partition))
+        done = self._custody.seek(partition, start)
+        if done is not None:
+            self.tell(sig.Sought(partition))
             await done
 
     def leave(self, *, drain: bool) -> None:
         """Hand everything over and end; with ``drain``, when what is in flight is settled or has had its time."""
         self._leaving = True
         self._holdings.available.set()
-        self.tell(Leave())
+        self.tell(sig.Leave())
         if drain:
             self._loop.call_later(self._options.drain_timeout_s, self._give_back)
         else:
@@ -227,12 +216,12 @@ class Pump:
         """End at once, handing nothing over."""
         self._end(None)
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: sig.Event) -> None:
         """Feed the machine in the next turn."""
         self._inbox.append(event)
         self.wake()
 
-    def tell_from_thread(self, event: Event) -> None:
+    def tell_from_thread(self, event: sig.Event) -> None:
         """The same, from another thread."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self.tell, event)
@@ -260,10 +249,10 @@ class Pump:
         """Turn the passing of time into events."""
         if self._lease.over:
             self._lease.end()
-            self._inbox.append(LeaseOver())
+            self._inbox.append(sig.LeaseOver())
         timer = self._member.timer
         if timer is not None and timer <= now:
-            self._inbox.append(Tick())
+            self._inbox.append(sig.Tick())
         if now - self._moved_at >= STALLED_S:
             self._moved_at = math.inf
             keys = tuple(key for holding in self._holdings for key in holding.lanes.waiting_keys)
@@ -316,22 +305,22 @@ class Pump:
             immediate=self._options.takeover == "immediate",
         )
 
-    def _advance(self, event: Event) -> None:
+    def _advance(self, event: sig.Event) -> None:
         self._member, effects = advance(self._member, event, self._host.clock())
         for effect in effects:
             self._do(effect)
 
-    def _do(self, effect: Effect) -> None:
+    def _do(self, effect: sig.Effect) -> None:
         match effect:
-            case Execute(command, after_s):
+            case sig.Execute(command, after_s):
                 self._execute(command) if not after_s else self._loop.call_later(after_s, self._execute, command)
-            case Fetch(partition, grant):
-                self._fetch(partition, grant)
-            case Stop(partition):
-                self._stop(partition)
-            case Drop(partition):
-                self._drop(partition)
-            case Emit(observation):
+            case sig.Fetch(partition, grant):
+                self._custody.fetch(self._member.me, partition, grant)
+            case sig.Stop(partition):
+                self._custody.stop(partition)
+            case sig.Drop(partition):
+                self._custody.drop(partition)
+            case sig.Emit(observation):
                 self._observe(observation)
 
     def _execute(self, command: Command[Any, Any]) -> None:
@@ -346,10 +335,10 @@ class Pump:
         error = future.exception()
         if error is None:
             if isinstance(command, Release):
-                self._released(command, future.result())
-            self.tell(Replied(command, future.result()))
+                self._custody.released(command, future.result())
+            self.tell(sig.Replied(command, future.result()))
         elif isinstance(error, BackendError) and error.retriable:
-            self.tell(Unanswered(command))
+            self.tell(sig.Unanswered(command))
         else:
             self._end(error)
 
@@ -382,46 +371,9 @@ class Pump:
                 self._end(group_removed(self._slot))
             case "expelled" if not self._leaving:
                 self._member = self._new_member(self._member.document)
-                self.tell(Join())
+                self.tell(sig.Join())
             case _:
                 self._end(None)
-
-    # --- holdings ---------------------------------------------------------------------------------------------------
-
-    def _fetch(self, partition: int, grant: Claimed) -> None:
-        slot = PartitionSlot(self._slot.stream, partition)
-        holding = Holding(slot, self._slot.group, self._member.me, grant, clock=self._host.clock, touched=self._touched)
-        self._holdings.add(holding)
-        skipped = grant.first - grant.progress.read
-        if skipped > 0:
-            self._observe(Skipped(self._member.me, partition, skipped))
-        call_hook(self._hooks.on_assigned, holding, self._hook_ended)
-        seeking = self._seeking.pop(partition, None)
-        if seeking is not None and not seeking[1].done():
-            seeking[1].set_result(None)
-
-    def _stop(self, partition: int) -> None:
-        holding = self._holdings.at(partition)
-        if holding is not None:
-            holding.draining = True
-            holding.lanes.stop()
-            holding.seek = self._seeking[partition][0] if partition in self._seeking else b""
-            call_hook(self._hooks.on_revoked, holding, self._hook_ended)
-
-    def _drop(self, partition: int) -> None:
-        holding = self._holdings.remove(partition)
-        holding.lost()
-        call_hook(self._hooks.on_lost, holding, self._hook_ended)
-
-    def _released(self, command: Release, reply: object) -> None:
-        holding = self._holdings.at(command.slot.partition, command.epoch)
-        if holding is not None:
-            self._holdings.remove(holding.partition)
-            holding.released() if isinstance(reply, Released) else holding.lost()
-
-    def _hook_ended(self, holding: Holding) -> None:
-        self._holdings.consider(holding)
-        self.wake()
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
@@ -442,9 +394,6 @@ class Pump:
         if self._alarm is not None:
             self._alarm.cancel()
         self._lease.end()
-        for partition in self._holdings.partitions:
-            self._drop(partition)
-        for _, future in self._seeking.values():
-            future.cancel()
+        self._custody.abandon()
         self._reader.stop()
         await self._session.aclose()

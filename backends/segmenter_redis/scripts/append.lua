@@ -46,11 +46,12 @@ if redis.call('XLEN', log_key) + count > capacity then
   end
 end
 
+local call, argv = redis.call, ARGV -- looked up once for the whole batch
 local function add(id, i)
-  if width == 3 and ARGV[i + 2] ~= '' then
-    return redis.call('XADD', log_key, id, 'k', ARGV[i], 'd', ARGV[i + 1], 'h', ARGV[i + 2])
+  if width == 2 or argv[i + 2] == '' then
+    return call('XADD', log_key, id, 'k', argv[i], 'd', argv[i + 1])
   end
-  return redis.call('XADD', log_key, id, 'k', ARGV[i], 'd', ARGV[i + 1])
+  return call('XADD', log_key, id, 'k', argv[i], 'd', argv[i + 1], 'h', argv[i + 2])
 end
 
 -- '*' never goes below the last id, even if the clock went back; the rest of the batch stands in the same millisecond.

@@ -1,0 +1,96 @@
+"""Taking partitions into custody and giving them up, as the machine says, and telling the user's hooks."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+
+from segmenter.core.command import GroupSlot, PartitionSlot
+from segmenter.core.observations import Observation, Skipped
+from segmenter.core.partition import Claimed, Release, Released
+from segmenter.runtime.holding import Holding
+from segmenter.runtime.holdings import Holdings
+from segmenter.runtime.hooks import Hooks, call_hook
+
+__all__ = ["Custody"]
+
+
+class Custody:
+    """What happens to a holding between its grant and its end."""
+
+    def __init__(
+        self,
+        slot: GroupSlot,
+        holdings: Holdings,
+        hooks: Hooks,
+        *,
+        clock: Callable[[], float],
+        touched: Callable[[Holding], None],
+        observe: Callable[[Observation], None],
+        wake: Callable[[], None],
+    ) -> None:
+        self._slot = slot
+        self._holdings = holdings
+        self._hooks = hooks
+        self._clock = clock
+        self._touched = touched
+        self._observe = observe
+        self._wake = wake
+        self._seeking: dict[int, tuple[bytes, asyncio.Future[None]]] = {}
+
+    def fetch(self, member: str, partition: int, grant: Claimed) -> None:
+        """A claim was granted: hold the partition."""
+        slot = PartitionSlot(self._slot.stream, partition)
+        holding = Holding(slot, self._slot.group, member, grant, clock=self._clock, touched=self._touched)
+        self._holdings.add(holding)
+        skipped = grant.first - grant.progress.read
+        if skipped > 0:
+            self._observe(Skipped(member, partition, skipped))
+        call_hook(self._hooks.on_assigned, holding, self._hook_ended)
+        seeking = self._seeking.pop(partition, None)
+        if seeking is not None and not seeking[1].done():
+            seeking[1].set_result(None)
+
+    def stop(self, partition: int) -> None:
+        """It is to move: start nothing more of it."""
+        holding = self._holdings.at(partition)
+        if holding is not None:
+            holding.draining = True
+            holding.lanes.stop()
+            holding.seek = self._seeking[partition][0] if partition in self._seeking else b""
+            call_hook(self._hooks.on_revoked, holding, self._hook_ended)
+
+    def drop(self, partition: int) -> None:
+        """It was lost."""
+        holding = self._holdings.remove(partition)
+        holding.lost()
+        call_hook(self._hooks.on_lost, holding, self._hook_ended)
+
+    def released(self, command: Release, reply: object) -> None:
+        """A release was answered."""
+        holding = self._holdings.at(command.slot.partition, command.epoch)
+        if holding is not None:
+            self._holdings.remove(holding.partition)
+            holding.released() if isinstance(reply, Released) else holding.lost()
+
+    def seek(self, partition: int, start: bytes) -> asyncio.Future[None] | None:
+        """Note where a partition is to go on, once it has been released; ``None`` if it is not held."""
+        holding = self._holdings.at(partition)
+        if holding is None:
+            return None
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._seeking[partition] = (start, done)
+        holding.lanes.take_back_before(math.inf)
+        return done
+
+    def abandon(self) -> None:
+        """Nothing is held any more."""
+        for partition in self._holdings.partitions:
+            self.drop(partition)
+        for _, done in self._seeking.values():
+            done.cancel()
+
+    def _hook_ended(self, holding: Holding) -> None:
+        self._holdings.consider(holding)
+        self._wake()

@@ -1,0 +1,44 @@
+"""The code of the README runs, as it stands there, on a real server."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+from segmenter import Segmenter
+from tests.servers import Server
+
+README = (Path(__file__).parents[2] / "README.md").read_text()
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_there_is_code_to_run() -> None:
+    assert len(BLOCKS) == 2
+
+
+@pytest.mark.parametrize("number", range(len(BLOCKS)))
+def test_the_code_runs(number: int, newest_server: Server, namespace: str) -> None:
+    code = BLOCKS[number].replace("redis://localhost:6379", newest_server.url).replace('"shop"', f'"{namespace}"')
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+    if number == 0:
+        assert said.getvalue() == "customer-42 b'created'\ncustomer-42 b'paid'\n"
+
+
+def test_the_table_of_defaults_is_right() -> None:
+    """A default that changes without its row would be a promise broken silently."""
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+?) \|", README, re.MULTILINE))
+    known = {
+        **inspect.signature(Segmenter.register_stream).parameters,
+        **inspect.signature(Segmenter.register_consumer).parameters,
+    }
+    for name, shown in rows.items():
+        default = known[name].default
+        plain = shown.replace(",", "").removesuffix(" s").strip('`"')
+        assert str(default) == plain or float(plain) == default, name

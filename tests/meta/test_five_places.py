@@ -1,0 +1,57 @@
+"""One command, one name, in five places: class, law, Lua, row of specs/README.md, test."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import segmenter.core
+from segmenter.core.command import Command
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = ROOT / "backends" / "segmenter_redis" / "scripts"
+TABLE = re.compile(r"^\| `(\w+)` \| core/(\w+) \| (\w+\.lua) \|[^|]*\| ([\w, ]+) \|$", re.MULTILINE)
+
+
+def _commands() -> Iterator[type[Command[Any, Any]]]:
+    for module in pkgutil.iter_modules(segmenter.core.__path__):
+        for value in vars(importlib.import_module(f"segmenter.core.{module.name}")).values():
+            if inspect.isclass(value) and issubclass(value, Command) and value is not Command:
+                yield value
+
+
+COMMANDS = {command.__name__: command for command in _commands()}
+ROWS = {row[0]: row[1:] for row in TABLE.findall((ROOT / "specs" / "README.md").read_text())}
+TESTS = "\n".join(path.read_text() for path in ROOT.glob("tests/**/*.py") if "meta" not in path.parts)
+
+
+def _snake(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def test_the_table_lists_every_command_and_nothing_else() -> None:
+    assert set(ROWS) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_a_command_stands_in_all_its_places(name: str) -> None:
+    command, (module, lua, replies) = COMMANDS[name], ROWS[name]
+    assert "apply" in vars(command)
+    assert command.__module__ == f"segmenter.core.{module}"
+    assert lua == f"{_snake(name)}.lua"
+    assert (SCRIPTS / lua).is_file()
+    assert re.search(rf"\b{name}\(", TESTS), "no test uses it"
+    returned = str(inspect.signature(command.apply).return_annotation)
+    for reply in replies.split(", "):
+        assert reply in returned or "Reply" in returned, f"{reply} is not what apply returns"
+
+
+def test_no_script_is_without_a_command() -> None:
+    assert {path.name for path in SCRIPTS.glob("*.lua")} == {f"{_snake(name)}.lua" for name in COMMANDS}

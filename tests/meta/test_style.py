@@ -1,0 +1,69 @@
+"""Sizes, leftovers and names: what a reviewer should not have to look for."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+
+import segmenter
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted([*ROOT.glob("segmenter/**/*.py"), *ROOT.glob("backends/**/*.py")])
+TESTS = sorted(ROOT.glob("tests/**/*.py"))
+TEXTS = [*SOURCES, *TESTS, *ROOT.glob("backends/**/*.lua"), *ROOT.glob("bench/*.py")]
+LEFTOVERS = re.compile(
+    r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK", "NotImplemented" + "Error")) + r")\b"
+    r"|time\.sl" + r"eep|unittest\.mo" + r"ck"
+)
+MACHINE_PATHS = re.compile(r"/(" + "|".join(("work", "farm", "root", "home")) + r")/")
+
+LIMIT_FILE = 400
+LIMIT_FUNCTION = 60
+LIMIT_FUNCTION_P90 = 25
+
+
+def _function_lengths() -> Iterator[tuple[int, str]]:
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                docstring = ast.get_docstring(node) is not None
+                first = node.body[1] if docstring and len(node.body) > 1 else node.body[0]
+                yield (node.end_lineno or 0) - first.lineno + 1, f"{path.name}:{node.name}"
+
+
+def test_files_are_short_enough_to_be_read() -> None:
+    long = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in SOURCES}
+    assert {name: lines for name, lines in long.items() if lines > LIMIT_FILE} == {}
+
+
+def test_functions_are_short() -> None:
+    lengths = sorted(_function_lengths())
+    assert lengths[-1][0] <= LIMIT_FUNCTION, lengths[-3:]
+    assert statistics.quantiles([length for length, _ in lengths], n=10)[-1] <= LIMIT_FUNCTION_P90
+
+
+def test_nothing_is_left_over() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in TEXTS
+        for match in (LEFTOVERS.search(path.read_text()), MACHINE_PATHS.search(path.read_text()))
+        if match and path.name != "test_style.py"
+    ]
+    assert found == []
+
+
+def test_every_public_name_says_what_it_is() -> None:
+    assert len(segmenter.__all__) == len(set(segmenter.__all__))
+    silent = []
+    for name in segmenter.__all__:
+        thing = getattr(segmenter, name)
+        silent += [name] if not inspect.getdoc(thing) else []
+        for member, value in vars(thing).items():
+            function = value.fget if isinstance(value, property) else value
+            if not member.startswith("_") and inspect.isfunction(function) and not function.__doc__:
+                silent.append(f"{name}.{member}")
+    assert silent == []
