@@ -7,7 +7,16 @@ from collections.abc import AsyncIterator, Generator, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from segmenter.config import ConsumerOptions, Duration, Start, check_group, check_stream, seconds, start_of
+from segmenter.config import (
+    LIMIT_PARTITIONS,
+    ConsumerOptions,
+    Duration,
+    Start,
+    check_group,
+    check_stream,
+    seconds,
+    start_of,
+)
 from segmenter.core.command import GroupSlot
 from segmenter.core.message import Message
 from segmenter.errors import About, ConsumerDead, InvalidArgument
@@ -152,7 +161,7 @@ class Consumer:
         await self._pump.seek(partition, start_of(to))
 
     def _all_or(self, partitions: Iterable[int]) -> set[int]:
-        return set(partitions) or set(range(self._pump.partition_count))
+        return set(partitions) or set(range(LIMIT_PARTITIONS))
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
@@ -172,7 +181,7 @@ class Consumer:
     def halt(self) -> None:
         """Stop at once and hand nothing over, as a crash would: for tests and demonstrations."""
         self._closed = True
-        self._pump.halt()
+        self._pump.end(None)
 
     async def __aenter__(self) -> Self:
         return self

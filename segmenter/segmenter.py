@@ -7,6 +7,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from attrs import evolve
+
 from segmenter.config import (
     ConsumerOptions,
     Duration,
@@ -26,6 +28,7 @@ from segmenter.core.group import GroupState, LoadGroup
 from segmenter.core.observations import Observation
 from segmenter.core.partition import Probe, Probed
 from segmenter.errors import ConsumerDead, SegmenterError, StreamError, StreamLost
+from segmenter.observe import logged
 from segmenter.port import Backend, Session
 from segmenter.runtime.heart import Heart
 from segmenter.runtime.hooks import Hook, Hooks
@@ -197,7 +200,7 @@ class Segmenter:
             read_ahead=read_ahead,
             read_ahead_bytes=read_ahead_bytes,
         )
-        hooks = Hooks(on_assigned, on_revoked, on_lost, [observer] if observer is not None else [])
+        hooks = Hooks(on_assigned, on_revoked, on_lost, [] if observer is None else [observer])
         return Registration(self, stream, group, start, options, hooks)
 
     async def start_consumer(self, slot: GroupSlot, start: bytes, options: ConsumerOptions, hooks: Hooks) -> Consumer:
@@ -214,7 +217,7 @@ class Segmenter:
             session=await self._backend.session(),
             heart=self._beating(),
             host=self.host,
-            hooks=hooks,
+            hooks=evolve(hooks, observers=[logged(slot), *hooks.observers]),
         )
         consumer = Consumer(pump, options, slot)
         self._consumers.append(consumer)

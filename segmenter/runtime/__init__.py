@@ -4,8 +4,9 @@
 ``heart``      one for a Segmenter: beats for all its consumers, apart from user code.    ``lease``  what beats give.
 ``pump``       one for a consumer: feeds the consumer's machine, and does what it asks for.
 ``holding``    one for a partition that is held: its commits, its end.    ``holdings``  all of them, in turns.
-``custody``    how a partition is taken in and given up.
-``reader``     the read under way.    ``committer``  the commits under way.    ``hooks``  the user's functions.
+``alarm``      what wakes it.    ``custody``  how a partition is taken in and given up.
+``reader``     the read under way.    ``committer``  the commits under way.    ``prober``  idle holdings.
+``hooks``       the user's functions.
 ``sender``     one for a partition that is sent to: one append in flight.
 ``lifecycle``  creating and removing streams and groups, step by step, rolled forward by whoever meets it half done.
 ``failures``   the words for what ends a consumer or a send from outside.

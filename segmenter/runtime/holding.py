@@ -48,7 +48,9 @@ class Holding:
         self.listed = False  # among those that may have something to hand out
         self.seek: bytes = b""
         self.hooks: set[asyncio.Task[None]] = set()  # of the user's, still running
+        self.confirmed_at = clock()  # when the server last said that it is ours
         self.dirty_since = math.inf  # when the progress first differed from what is stored
+        self._clock = clock
         self._group = group
         self._member = member
         self._full = False
@@ -95,6 +97,7 @@ class Holding:
         if self._pending is not None and self._pending[0] is commit:
             self._stored = self._pending[1]
             self._pending = None
+            self.confirmed_at = self._clock()
             self._resolve()
 
     def durable(self) -> asyncio.Future[None]:

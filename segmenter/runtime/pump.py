@@ -23,6 +23,7 @@ from segmenter.core.observations import Admitted, Departed, Missing, Observation
 from segmenter.core.partition import Release
 from segmenter.errors import BackendError, ConsumerDead, SegmenterError
 from segmenter.port import Session
+from segmenter.runtime.alarm import Alarm
 from segmenter.runtime.committer import Committer
 from segmenter.runtime.custody import Custody
 from segmenter.runtime.failures import as_segmenter_error, group_removed, seat_taken, stream_lost
@@ -32,6 +33,7 @@ from segmenter.runtime.holdings import Holdings
 from segmenter.runtime.hooks import Hooks
 from segmenter.runtime.host import Host
 from segmenter.runtime.lease import Lease
+from segmenter.runtime.prober import Prober
 from segmenter.runtime.reader import READ_WAIT_S, Reader
 
 __all__ = ["Pump"]
@@ -77,7 +79,7 @@ class Pump:
             self._holdings,
             options,
             heard=lambda event: self.tell(sig.Heard(event)),
-            failed=self._end,
+            failed=self.end,
             wake=self.wake,
         )
         self._committer = Committer(
@@ -85,8 +87,8 @@ class Pump:
             self._holdings,
             interval_s=options.commit_interval_s,
             leased=lambda: self._lease.valid,
-            refused=lambda partition: self.tell(sig.Refused(partition)),
-            failed=self._end,
+            refused=self._refused,
+            failed=self.end,
             wake=self.wake,
         )
         self._lease = Lease(
@@ -98,13 +100,19 @@ class Pump:
             known=lambda: self._member.document.version,
             tell=self.tell_from_thread,
         )
+        self._prober = Prober(
+            session,
+            self._holdings,
+            slot.group,
+            options.session_timeout_s,
+            refused=self._refused,
+            failed=self.end,
+        )
         self._member = self._new_member(document)
         self._joining: tuple[UpdateGroup | None, float] = (None, 0.0)  # the last change asked for, and when
         self._inbox: deque[sig.Event] = deque()
         self._turned_at = host.clock()
-        self._woken = asyncio.Event()
-        self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_at = math.inf
+        self._alarm = Alarm(host.clock)
         self._moved_at = math.inf  # when a message was last handed out or settled; inf once standstill was reported
         self._leaving = False
         self._admitted: asyncio.Future[None] = self._loop.create_future()
@@ -116,13 +124,12 @@ class Pump:
         self.tell(sig.Join())
         try:
             while not self.ended.is_set():
-                await self._woken.wait()
-                self._woken.clear()
+                await self._alarm.wait()
                 self._turn()
         except Exception as error:
-            self._end(error)
+            self.end(error)
         finally:
-            self._end(None)
+            self.end(None)
             await self._let_go()
 
     # --- what a consumer asks ---------------------------------------------------------------------------------------
@@ -136,11 +143,6 @@ class Pump:
     def partitions(self) -> list[int]:
         """The partitions owned at present, those being given up included."""
         return self._holdings.partitions
-
-    @property
-    def partition_count(self) -> int:
-        """How many partitions the stream has."""
-        return self._member.document.partitions
 
     async def admitted(self) -> None:
         """Wait until the consumer is a member.
@@ -210,11 +212,7 @@ class Pump:
             holding.lanes.stop()
             holding.lanes.take_back_before(math.inf)
         self.wake()
-        self._loop.call_later(FAREWELL_S, self._end, None)
-
-    def halt(self) -> None:
-        """End at once, handing nothing over."""
-        self._end(None)
+        self._loop.call_later(FAREWELL_S, self.end, None)
 
     def tell(self, event: sig.Event) -> None:
         """Feed the machine in the next turn."""
@@ -226,9 +224,12 @@ class Pump:
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self.tell, event)
 
+    def _refused(self, partition: int) -> None:
+        self.tell(sig.Refused(partition))
+
     def wake(self) -> None:
         """Have a turn soon."""
-        self._woken.set()
+        self._alarm.ring()
 
     # --- a turn -----------------------------------------------------------------------------------------------------
 
@@ -242,6 +243,7 @@ class Pump:
         for holding in self._holdings:
             self._watch_holding(holding, now)
         self._committer.start_due(now)
+        self._prober.start_due(now)
         self._reader.start()
         self._set_alarm(now)
 
@@ -250,8 +252,7 @@ class Pump:
         if self._lease.over:
             self._lease.end()
             self._inbox.append(sig.LeaseOver())
-        timer = self._member.timer
-        if timer is not None and timer <= now:
+        if self._member.timer is not None and self._member.timer <= now:
             self._inbox.append(sig.Tick())
         if now - self._moved_at >= STALLED_S:
             self._moved_at = math.inf
@@ -264,8 +265,7 @@ class Pump:
         deadline = now - self._options.max_processing_time_s
         if holding.lanes.oldest_start is not None and holding.lanes.oldest_start <= deadline:
             holding.lanes.take_back_before(deadline)
-        drained = holding.drained()
-        if drained is not None:
+        if (drained := holding.drained()) is not None:
             holding.draining = False
             self._advance(drained)
         self._holdings.consider(holding)
@@ -276,10 +276,7 @@ class Pump:
             oldest = holding.lanes.oldest_start
             due += [holding.dirty_since + self._options.commit_interval_s, holding.lanes.due]
             due.append(None if oldest is None else oldest + self._options.max_processing_time_s)
-        self._alarm_at = min(at for at in due if at is not None)
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm = self._loop.call_later(max(0.001, self._alarm_at - now), self.wake)
+        self._alarm.set(min(at for at in due if at is not None))
 
     def _touched(self, holding: Holding) -> None:
         """Something of a holding was settled or given back: see to it that a turn comes in time."""
@@ -289,7 +286,7 @@ class Pump:
         if not holding.listed:
             self._holdings.consider(holding)
         idle = not (holding.lanes.in_flight or holding.lanes.startable)
-        if idle or holding.draining or now + self._options.commit_interval_s < self._alarm_at:
+        if idle or holding.draining or now + self._options.commit_interval_s < self._alarm.at:
             self.wake()
 
     # --- the machine ------------------------------------------------------------------------------------------------
@@ -340,7 +337,7 @@ class Pump:
         elif isinstance(error, BackendError) and error.retriable:
             self.tell(sig.Unanswered(command))
         else:
-            self._end(error)
+            self.end(error)
 
     def _observe(self, observation: Observation) -> None:
         for observer in self._hooks.observers:
@@ -353,7 +350,7 @@ class Pump:
             case Departed(reason=reason):
                 self._depart(reason)
             case Missing(partition=partition):
-                self._end(stream_lost(PartitionSlot(self._slot.stream, partition)))
+                self.end(stream_lost(PartitionSlot(self._slot.stream, partition)))
             case _:
                 pass
 
@@ -366,18 +363,19 @@ class Pump:
         self._lease.end()
         match reason:
             case "displaced":
-                self._end(seat_taken(self._slot, self._options.instance_id))
+                self.end(seat_taken(self._slot, self._options.instance_id))
             case "removed":
-                self._end(group_removed(self._slot))
+                self.end(group_removed(self._slot))
             case "expelled" if not self._leaving:
                 self._member = self._new_member(self._member.document)
                 self.tell(sig.Join())
             case _:
-                self._end(None)
+                self.end(None)
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
-    def _end(self, error: BaseException | None) -> None:
+    def end(self, error: BaseException | None) -> None:
+        """End at once, handing nothing over."""
         if self.ended.is_set():
             return
         self.failure = None if error is None else as_segmenter_error(error)
@@ -391,8 +389,7 @@ class Pump:
             self._admitted.exception()  # whoever registers it gets it; nobody may be waiting
 
     async def _let_go(self) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
+        self._alarm.cancel()
         self._lease.end()
         self._custody.abandon()
         self._reader.stop()

@@ -68,6 +68,16 @@ async def test_a_commit_while_a_read_waits_is_answered_at_once(place: Place) -> 
     read.cancel()
 
 
+@conforms
+async def test_commits_of_many_groups_in_one_turn_are_all_stored(place: Place) -> None:
+    await place.create("a", "b")
+    _, last = ids(await place.append(2))
+    epochs = {group: await place.claim("m1", group=group) for group in ("a", "b")}
+    commits = [Commit(ORDERS, group, "m1", epoch, 1, Progress(last, 2)) for group, epoch in epochs.items()]
+    asked = [place.session.execute(commit) for commit in commits]
+    assert await asyncio.gather(*asked) == [Committed(), Committed()]
+
+
 # --- reads ---
 
 

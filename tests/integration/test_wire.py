@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from segmenter.core.beats import Beat, Beaten
-from segmenter.core.command import Cursor, Gone, GroupSlot, PartitionSlot, Read
+from segmenter.core.command import Cursor, Gone, GroupSlot, PartitionSlot, Read, StreamSlot
 from segmenter.core.events import Changed
 from segmenter.core.group import GroupState, GroupUpdated, Joined, UpdateGroup
+from segmenter.core.layout import FORMAT, LoadStream, StreamConfig, UpdateStream
 from segmenter.core.log import Record
 from segmenter.core.partition import (
     Claim,
@@ -29,8 +30,8 @@ from segmenter.core.partition import (
     Release,
 )
 from segmenter.core.retention import Append, Appended, Trim, Trimmed
-from segmenter.errors import BackendError, InvalidArgument
-from segmenter_redis import RedisBackend
+from segmenter.errors import BackendError, InvalidArgument, UnsupportedFormat
+from segmenter_redis import RedisBackend, backend
 from segmenter_redis.backend import RedisSession
 from tests.servers import Server, newest
 
@@ -169,6 +170,29 @@ def test_a_user_without_the_right_to_run_scripts_is_told_so(server: Server) -> N
     run(test)
 
 
+def test_a_server_that_is_too_old_is_refused(newest_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend, "OLDEST", (99, 0))
+
+    async def test() -> None:
+        with pytest.raises(BackendError, match="is the oldest that will do") as caught:
+            await RedisBackend(newest_server.url).session()
+        assert not caught.value.retriable
+
+    run(test)
+
+
+def test_what_a_later_version_stored_is_refused(server: Server) -> None:
+    async def test() -> None:
+        async with opened(server.url) as session:
+            slot = StreamSlot("orders")
+            config = StreamConfig("v1", 1, 1, "born", format=FORMAT + 1)
+            await session.execute(UpdateStream(slot, None, config))
+            with pytest.raises(UnsupportedFormat):
+                await session.execute(LoadStream(slot))
+
+    run(test)
+
+
 def test_keys_of_another_program_are_reported(server: Server) -> None:
     async def test() -> None:
         async with opened(server.url) as session:
@@ -241,8 +265,9 @@ def test_a_server_that_hangs_fails_calls_and_reads_in_time(server: Server) -> No
             read = session.read(Read((Cursor(SLOT, b"0-0"),), 10, 0.1))
             assert all([(await failure(future)).retriable for future in asked])
             assert (await failure(read)).retriable
-            again = await failure(session.execute(Probe(SLOT, "a")))
+            again = await failure(session.read(Read((Cursor(SLOT, b"0-0"),), 10, 0.5)))
             assert again.retriable
+            assert "no connection" in str(again)
             server.resume()
             assert isinstance(await retried(session, Probe(SLOT, "a")), Probed)
 
@@ -268,6 +293,16 @@ def test_timeouts_of_the_url_have_no_effect(server: Server) -> None:
             await prepared(session)
             for _ in range(3):
                 assert await session.read(Read((Cursor(SLOT, b"99999999999999-0"),), 10, 0.3)) == {}
+
+    run(test)
+
+
+def test_what_waits_long_on_one_connection_does_not_break_the_other(server: Server) -> None:
+    async def test() -> None:
+        async with opened(server.url, reply_timeout_s=TIMEOUT_S) as session:
+            await prepared(session)
+            assert await session.read(Read((Cursor(SLOT, b"99999999999999-0"),), 10, 2 * TIMEOUT_S)) == {}
+            assert isinstance(await session.execute(Probe(SLOT, "a")), Probed)
 
     run(test)
 

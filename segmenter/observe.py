@@ -1,0 +1,53 @@
+"""What consumers observe, as log records of the standard library, under the logger ``segmenter.consumer``.
+
+Nothing is configured: without handlers of the application's own, nothing is printed but what Python prints anyway.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from attrs import asdict
+
+from segmenter.core.command import GroupSlot
+from segmenter.core.observations import Departed, Lost, Missing, Observation, Skipped, Stalled
+
+__all__ = ["logged"]
+
+logging.getLogger("segmenter").addHandler(logging.NullHandler())
+_log = logging.getLogger("segmenter.consumer")
+
+_WARNINGS = (Lost, Missing, Skipped, Stalled)
+_NEWS = (Departed,)
+
+
+def logged(slot: GroupSlot) -> Callable[[Observation], None]:
+    """Return an observer that logs what happens to a consumer of this group.
+
+    Losses and standstills are warnings, departures are information, the rest is for debugging. Each record carries
+    ``stream``, ``group`` and the observation's fields as ``extra``.
+    """
+
+    def observe(observation: Observation) -> None:
+        level = logging.DEBUG
+        if isinstance(observation, _WARNINGS):
+            level = logging.WARNING
+        elif isinstance(observation, _NEWS):
+            level = logging.INFO
+        extra = {"stream": slot.stream, "group": slot.group, **asdict(observation)}
+        _log.log(
+            level,
+            "%s of %s/%s: %s",
+            type(observation).__name__,
+            slot.stream,
+            slot.group,
+            _told(observation),
+            extra=extra,
+        )
+
+    return observe
+
+
+def _told(observation: Observation) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in asdict(observation, recurse=False).items())

@@ -1,0 +1,70 @@
+"""Looking after partitions that commit nothing: an idle lane would otherwise not notice that its log is gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from segmenter.core.beats import BEATS_PER_SESSION
+from segmenter.core.command import Gone
+from segmenter.core.log import parse_position
+from segmenter.core.partition import Probe, Probed
+from segmenter.errors import BackendError, SegmenterError
+from segmenter.port import Session
+from segmenter.runtime.failures import stream_lost
+from segmenter.runtime.holding import Holding
+from segmenter.runtime.holdings import Holdings
+
+__all__ = ["Prober"]
+
+
+class Prober:
+    """Probes each holding once a beat, unless a commit has just told the same."""
+
+    def __init__(
+        self,
+        session: Session,
+        holdings: Holdings,
+        group: str,
+        session_s: float,
+        *,
+        refused: Callable[[int], None],
+        failed: Callable[[SegmenterError], None],
+    ) -> None:
+        self._session = session
+        self._holdings = holdings
+        self._group = group
+        self._interval_s = session_s / BEATS_PER_SESSION
+        self._refused = refused
+        self._failed = failed
+
+    def start_due(self, now: float) -> None:
+        """Probe the holdings that nothing was heard of for a beat."""
+        for holding in self._holdings:
+            if now - holding.confirmed_at >= self._interval_s and not holding.draining:
+                holding.confirmed_at = now
+                probing = self._session.execute(Probe(holding.slot, self._group))
+                probing.add_done_callback(lambda future, holding=holding: self._answered(holding, future))  # type: ignore[misc]
+
+    def _answered(self, holding: Holding, future: asyncio.Future[Probed | Gone]) -> None:
+        held = self._holdings.at(holding.partition, holding.grant.epoch) is holding
+        if future.cancelled() or not held or holding.draining:
+            return
+        error = future.exception()
+        if error is None:
+            self._judge(holding, future.result())
+        elif isinstance(error, SegmenterError) and not (isinstance(error, BackendError) and error.retriable):
+            self._failed(error)
+
+    def _judge(self, holding: Holding, reply: Probed | Gone) -> None:
+        if isinstance(reply, Gone) or reply.incarnation != holding.grant.incarnation:
+            self._failed(stream_lost(holding.slot))
+        elif not self._sound(holding, reply):
+            self._refused(holding.partition)  # claiming again tells what is left
+
+    @staticmethod
+    def _sound(holding: Holding, probed: Probed) -> bool:
+        """Whether it is still ours, nothing was rolled back, and nothing was dropped that is not settled."""
+        mine = probed.epoch == holding.grant.epoch and probed.intact
+        beyond = parse_position(holding.lanes.position) > parse_position(probed.end)
+        return mine and not beyond and probed.first <= max(probed.progress.read, holding.grant.first)
