@@ -123,7 +123,7 @@ class RedisBackend:
 
     async def session(self) -> RedisSession:
         """Open a session for the running loop."""
-        calls, reads = Wire(self._address, self._reply_timeout_s), Wire(self._address, self._reply_timeout_s)
+        calls, reads = Wire(self._address), Wire(self._address)
         try:
             await asyncio.gather(self._ask(calls, "CLIENT", "ID"), self._ask(reads, "CLIENT", "ID"))
             await self._examine(calls)

@@ -111,12 +111,11 @@ class Request(Generic[R]):
 class _Line:
     """One connection from its opening to its end, and what was asked on it."""
 
-    def __init__(self, address: Address, connect_timeout_s: float) -> None:
+    def __init__(self, address: Address) -> None:
         self.client_id = 0
         self.broken = False
         self._address = address
         self._connection = address.connection()
-        self._connect_timeout_s = connect_timeout_s
         self._scripts = SCRIPTS
         self._unsent: list[Request[Any]] = []
         self._unanswered: deque[Request[Any]] = deque()
@@ -181,27 +180,28 @@ class _Line:
     # --- the life of a connection ---
 
     async def _live(self) -> None:
-        tasks: list[asyncio.Task[None]] = []
+        """Work until something fails, be it an answer that does not come; then hang up."""
+        work = self._loop.create_task(self._work())
         try:
-            await self._open()
-            tasks = [self._loop.create_task(work) for work in (self._send(), self._receive())]
             await self._end.wait()
-        except Exception as error:  # whatever ends a connection fails its requests
-            self.fail(error)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
             with suppress(Exception):  # it is given up in any case
                 await self._connection.disconnect(nowait=True)
 
-    async def _open(self) -> None:
+    async def _work(self) -> None:
         try:
-            async with asyncio.timeout(self._connect_timeout_s):
-                await self._connection.connect()
-                await self._greet()
-        except TimeoutError:
-            raise TimeoutError(f"no connection within {self._connect_timeout_s:g} s") from None
+            await self._connection.connect()
+            await self._greet()
+            sender = self._loop.create_task(self._send())
+            try:
+                await self._receive()
+            finally:
+                sender.cancel()
+                await asyncio.gather(sender, return_exceptions=True)
+        except Exception as error:  # whatever ends a connection fails its requests
+            self.fail(error)
 
     async def _greet(self) -> None:
         """Load all scripts, so that one is missing only after somebody flushed them."""
@@ -242,19 +242,16 @@ class _Line:
             self.fail(error)
 
     async def _receive(self) -> None:
-        try:
-            while True:
-                answer = await self._answer()
-                request = self._unanswered.popleft()
-                if not isinstance(answer, ResponseError):
-                    request.answer(answer)
-                elif isinstance(answer, NoScriptError) and not request.by_text:
-                    request.by_text = True  # it was not executed, and what came after it was not either
-                    self.start([request])
-                else:
-                    request.fail(answer, self._address.shown)
-        except Exception as error:
-            self.fail(error)
+        while True:
+            answer = await self._answer()
+            request = self._unanswered.popleft()
+            if not isinstance(answer, ResponseError):
+                request.answer(answer)
+            elif isinstance(answer, NoScriptError) and not request.by_text:
+                request.by_text = True  # it was not executed, and what came after it was not either
+                self.start([request])
+            else:
+                request.fail(answer, self._address.shown)
 
     def _words(self, request: Request[Any]) -> Arguments:
         call = request.call
@@ -274,9 +271,8 @@ class _Line:
 class Wire:
     """A connection that is opened by the first request, and anew by the first one after a break."""
 
-    def __init__(self, address: Address, connect_timeout_s: float) -> None:
+    def __init__(self, address: Address) -> None:
         self._address = address
-        self._connect_timeout_s = connect_timeout_s
         self._line: _Line | None = None
         self._lives: set[asyncio.Task[None]] = set()  # an event loop holds tasks by weak references only
         self._closed = False
@@ -298,7 +294,7 @@ class Wire:
                 request.fail(RuntimeError("the session is closed"), self._address.shown)
             return
         if self._line is None or self._line.broken:
-            self._line = _Line(self._address, self._connect_timeout_s)
+            self._line = _Line(self._address)
             self._lives.add(self._line.life)
             self._line.life.add_done_callback(self._lives.discard)
         self._line.start(requests)
@@ -308,8 +304,6 @@ class Wire:
         self._closed = True
         if self._line:
             self._line.close()
-        lives = tuple(self._lives)
-        for life in lives:
-            life.cancel()
-        await asyncio.gather(*lives, return_exceptions=True)
+        if self._lives:  # they end by themselves; cancelled once more, they would leave their sockets open
+            await asyncio.wait(self._lives)
         await asyncio.sleep(0)  # a turn for the transports to end

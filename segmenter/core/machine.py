@@ -186,7 +186,8 @@ class _Step:
                 if version != self.member.document.version and self.member.me in concerned:
                     self._refresh()
             case Freed(partition, epoch):
-                if epoch > self._hold(partition).epoch and event.member != self.member.me:
+                hold = self._hold(partition)
+                if epoch > hold.epoch and self.member.me not in (hold.owner, event.member):
                     self._meet(partition, None, epoch)
                     self._symbol(partition, Symbol.POKED)
             case Wanted(partition, epoch, owner):
@@ -200,11 +201,13 @@ class _Step:
         standing = STANDINGS.get((self.member.standing, turn))
         if standing is None:
             return
+        reason = self.member.reason or reason  # displaced remains displaced, even if the lease runs out meanwhile
         self._evolve(standing=standing, reason=reason)
         if standing is Standing.STABLE:
             self._emit(Admitted(self.member.me))
         elif standing is Standing.OUTSIDE:
             self._all(Symbol.DROPPED)
+            self._evolve(holds=tuple(evolve(hold, pending=None) for hold in self.member.holds))
             self._emit(Departed(self.member.me, reason))
         elif standing is Standing.DISPLACED:
             self._all(Symbol.REVOKED)
@@ -222,7 +225,7 @@ class _Step:
 
     def _stand(self, document: GroupState) -> None:
         """What the document says of my own membership."""
-        me, joining = self.member.me, self.member.standing is Standing.JOINING
+        me, standing = self.member.me, self.member.standing
         how = document.gone.get(me)
         if document.state in ("removing", "removed"):
             self._turn(Turn.EXPELLED, "removed")
@@ -230,9 +233,9 @@ class _Step:
             self._turn(Turn.ADMITTED)
         elif how == "displaced":
             self._turn(Turn.DISPLACED, "displaced")
-        elif how == "left" and self.member.standing is Standing.LEAVING:
+        elif how in ("left", None) and standing is Standing.LEAVING:
             self._turn(Turn.DEPARTED, "left")
-        elif not joining:
+        elif how is not None or standing is not Standing.JOINING:  # once gone, an id is never a member's again
             self._turn(Turn.EXPELLED, "displaced" if how == "left" else "expelled")
 
     def pursue(self) -> None:

@@ -127,6 +127,7 @@ STANDINGS: dict[tuple[Standing, Turn], Standing] = {
     (Standing.OUTSIDE, Turn.JOIN): Standing.JOINING,
     (Standing.JOINING, Turn.ADMITTED): Standing.STABLE,
     (Standing.JOINING, Turn.LEAVE): Standing.LEAVING,
+    (Standing.JOINING, Turn.DISPLACED): Standing.DISPLACED,
     (Standing.STABLE, Turn.LEAVE): Standing.LEAVING,
     (Standing.STABLE, Turn.DISPLACED): Standing.DISPLACED,
     (Standing.LEAVING, Turn.DISPLACED): Standing.DISPLACED,

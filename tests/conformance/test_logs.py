@@ -146,6 +146,24 @@ async def test_at_the_limit_an_append_drops_what_every_group_has_settled(place: 
 
 
 @conforms
+async def test_what_just_fits_drops_nothing(place: Place) -> None:
+    await place.create("a")
+    await place.append(3, capacity=4)
+    await place.settle(2)
+    await place.append(1, capacity=4)
+    assert len(await place.entries()) == 4
+
+
+@conforms
+async def test_room_for_exactly_the_batch_is_enough(place: Place) -> None:
+    await place.create("a")
+    await place.append(4, capacity=4)
+    await place.settle(2)
+    assert isinstance(await place.append(2, capacity=4), Appended)
+    assert await place.data() == [b"2", b"3", b"4", b"5"]
+
+
+@conforms
 async def test_who_asked_for_it_loses_the_oldest(place: Place) -> None:
     await place.create("a")
     await place.append(4, capacity=4)
@@ -242,5 +260,18 @@ async def test_a_group_begins_where_it_was_told_to(place: Place) -> None:
     await place.append(5)
     middle = (await place.entries())[2][0]
     for group, start, read in (("e", b"earliest", 0), ("l", b"latest", 5), ("m", middle, 3), ("o", b"1-0", 0)):
+        await place.ask(CreateLane(ORDERS, group, start))
+        assert (await place.probe(group)).progress.read == read, group
+
+
+@conforms
+async def test_a_group_that_comes_after_trimming_counts_what_was_trimmed(place: Place) -> None:
+    """Else it would take the first message that is left for the first there ever was, and report nothing lost."""
+    await place.create("a")
+    await place.append(5)
+    await place.settle(2)
+    await place.ask(Trim(ORDERS))
+    second = (await place.entries())[1][0]
+    for group, start, read in (("e", b"earliest", 2), ("m", second, 4), ("l", b"latest", 5)):
         await place.ask(CreateLane(ORDERS, group, start))
         assert (await place.probe(group)).progress.read == read, group
