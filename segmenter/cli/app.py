@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
+from cyclopts.validators import Number
 from rich.console import Console
 
 from segmenter.cli.codes import Exit
 from segmenter.cli.demo.command import Script, play
+from segmenter.config import MIN_SESSION_S
 from segmenter.errors import BackendError, InvalidArgument, NonExistentStream, SegmenterError
 
 __all__ = ["app", "run"]
@@ -32,11 +34,11 @@ def demo(
     url: str = "memory://",
     data: Path | None = None,
     partitions: int = 8,
-    workers: int = 2,
-    rate: int = 250,
-    work_ms: float = 2.0,
-    session: float = 1.5,
-    seconds: Annotated[float, Parameter(name="--limit")] = 120.0,
+    workers: Annotated[int, Parameter(validator=Number(gte=1, lte=64))] = 2,
+    rate: Annotated[int, Parameter(validator=Number(gte=0))] = 250,
+    work_ms: Annotated[float, Parameter(validator=Number(gte=0))] = 2.0,
+    session: Annotated[float, Parameter(validator=Number(gte=MIN_SESSION_S))] = 1.5,
+    seconds: Annotated[float, Parameter(name="--limit", validator=Number(gt=0))] = 120.0,
 ) -> int:
     """Send real events through a stream while consumers join, leave and are killed, and check what came out.
 

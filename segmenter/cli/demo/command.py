@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import frozen
@@ -19,6 +20,7 @@ from segmenter.cli.demo.screen import Screen
 from segmenter.cli.demo.story import Story
 from segmenter.cli.demo.verdict import judge
 from segmenter.cli.demo.worker import Job
+from segmenter.errors import GroupNotEmpty
 from segmenter.segmenter import Segmenter
 from segmenter.stream import Stream
 
@@ -58,6 +60,8 @@ async def play(script: Script) -> int:
             return await performance.run(segmenter, crew, job)
         finally:
             await crew.dismiss()
+            with suppress(GroupNotEmpty):  # it was cut short, and the killed worker has not been missed yet
+                await segmenter.remove_group(STREAM, GROUP)
             await segmenter.remove_stream(STREAM)
 
 
