@@ -274,10 +274,16 @@ def test_a_server_that_hangs_fails_calls_and_reads_in_time(server: Server) -> No
 
 
 def test_after_a_read_that_might_have_waited_long_a_hung_server_is_noticed_as_soon(server: Server) -> None:
+    """One timer watches a connection: it must not stay set to the deadline of what was answered long ago."""
+
     async def test() -> None:
-        async with opened(server.url, reply_timeout_s=TIMEOUT_S) as session:
+        async with opened(server.url, reply_timeout_s=TIMEOUT_S) as session, opened(server.url) as other:
             await prepared(session)
-            assert await session.read(Read((Cursor(SLOT, b"0-0"),), 10, 5.0))
+            last = (await session.read(Read((Cursor(SLOT, b"0-0"),), 10, 1.0)))[SLOT][-1][0]
+            read = session.read(Read((Cursor(SLOT, last),), 10, 5.0))
+            assert await other.read(Read((Cursor(SLOT, last),), 10, 2 * TIMEOUT_S)) == {}
+            await session.execute(batch(3))
+            assert await read
             server.pause()
             error = await failure(session.read(Read((Cursor(SLOT, b"0-0"),), 10, 0.1)))
             assert error.retriable
@@ -375,10 +381,11 @@ def test_standard_tools_show_the_lag(server: Server) -> None:
         async with opened(server.url) as session:
             epoch = await prepared(session)
             with server.client as client:
-                assert lag(client) == 2
-                first = (await session.read(Read((Cursor(SLOT, b"0-0"),), 1, 1.0)))[SLOT][0][0]
-                await session.execute(Commit(SLOT, "a", "m", epoch, 1, Progress(first, 1)))
-                assert lag(client) == 1
+                await session.execute(batch(3, 3))
+                assert lag(client) == 5
+                second = (await session.read(Read((Cursor(SLOT, b"0-0"),), 2, 1.0)))[SLOT][1][0]
+                await session.execute(Commit(SLOT, "a", "m", epoch, 1, Progress(second, 2)))
+                assert lag(client) == 3
                 await session.execute(Release(SLOT, "a", "m", epoch, start=b"latest"))
                 assert lag(client) == 0
                 await session.execute(DropLane(SLOT, "a"))
