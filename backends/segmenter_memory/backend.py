@@ -113,16 +113,16 @@ class MemorySession:
         def wake() -> None:
             self._loop.call_soon_threadsafe(woken.set)
 
+        deadline = self._loop.time() + read.wait_s
+        timer = self._loop.call_at(deadline, woken.set)
         self._store.watch(key, wake)
         try:
-            async with asyncio.timeout(read.wait_s):
-                while not (found := self._store.collect(read)):
-                    await woken.wait()
-                    woken.clear()
-                return found
-        except TimeoutError:
-            return {}
+            while not (found := self._store.collect(read)) and self._loop.time() < deadline:
+                await woken.wait()
+                woken.clear()
+            return found
         finally:
+            timer.cancel()
             self._store.unwatch(key)
 
     async def aclose(self) -> None:

@@ -439,6 +439,7 @@ def test_a_document_that_was_rolled_back_catches_up_with_what_a_lane_has_seen() 
     late = cluster.slots.now_us
     cluster.slots.now_us = 0
     (claim,) = cluster.requests("a", Claim)
+    assert isinstance(claim.command, Claim)
     assert isinstance(cluster.slots.ask(evolve(claim.command, if_epoch=cluster.slots.lane(1 - mine).epoch)), Behind)
     cluster.slots.now_us = late
     cluster.cut.clear()
