@@ -88,13 +88,14 @@ class MemorySession:
         self._store = store
         self._loop = asyncio.get_running_loop()
         self._reads: set[asyncio.Task[ReadReply]] = set()
+        self._waiting: set[asyncio.Event] = set()
         self._closed = False
 
     def execute(self, command: Command[Any, R]) -> asyncio.Future[R]:
         """Apply the command at once."""
         future: asyncio.Future[R] = self._loop.create_future()
         if self._closed:
-            future.set_exception(BackendError("the session is closed", retriable=False))
+            future.set_exception(_closed())
         else:
             future.set_result(self._store.apply(command))
         return future
@@ -116,20 +117,28 @@ class MemorySession:
         deadline = self._loop.time() + read.wait_s
         timer = self._loop.call_at(deadline, woken.set)
         self._store.watch(key, wake)
+        self._waiting.add(woken)
         try:
             while not (found := self._store.collect(read)) and self._loop.time() < deadline:
                 await woken.wait()
                 woken.clear()
+                if self._closed:
+                    raise _closed()
             return found
         finally:
             timer.cancel()
             self._store.unwatch(key)
+            self._waiting.discard(woken)
 
     async def aclose(self) -> None:
         """End what waits."""
         self._closed = True
-        for task in tuple(self._reads):
-            task.cancel()
+        for woken in self._waiting:
+            woken.set()
+
+
+def _closed() -> BackendError:
+    return BackendError("the session is closed", retriable=False)
 
 
 class MemoryBackend:

@@ -15,27 +15,11 @@ from typing import Any, assert_never
 
 from attrs import evolve
 
+from segmenter.core import group as doc
 from segmenter.core import signals as sig
 from segmenter.core.beats import BEATS_PER_SESSION
 from segmenter.core.command import Command, Gone, PartitionSlot
 from segmenter.core.events import Announcement, Changed, Freed, Wanted
-from segmenter.core.group import (
-    Announce,
-    Balanced,
-    CaughtUp,
-    Expired,
-    GroupConflict,
-    GroupEvent,
-    GroupLoaded,
-    GroupState,
-    GroupUpdated,
-    Joined,
-    Leaving,
-    Left,
-    LoadGroup,
-    StillAlive,
-    UpdateGroup,
-)
 from segmenter.core.member import Hold, Member, Reason
 from segmenter.core.observations import Admitted, Departed, Granted, HandedBack, Lost, Missing, Observation, Reassigned
 from segmenter.core.partition import Behind, Claim, Claimed, Fenced, Held, Release, Released
@@ -111,10 +95,10 @@ class _Step:
 
     def _replied(self, command: Command[Any, Any], reply: Any) -> None:
         match command:
-            case LoadGroup():
+            case doc.LoadGroup():
                 self._evolve(loading=False)
                 self._loaded(reply)
-            case UpdateGroup() if command == self.member.changing:
+            case doc.UpdateGroup() if command == self.member.changing:
                 self._evolve(changing=None, silent=sig.Silent((), 0))
                 self._updated(command, reply)
             case Claim() if command == self._hold(command.slot.partition).pending:
@@ -126,20 +110,20 @@ class _Step:
             case _:
                 pass  # an answer that nobody waits for any more, or an announcement made
 
-    def _loaded(self, reply: GroupLoaded) -> None:
+    def _loaded(self, reply: doc.GroupLoaded) -> None:
         if reply.document is None:
             self._turn(Turn.EXPELLED, "removed")
         else:
             self._observe(reply.document)
 
-    def _updated(self, command: UpdateGroup, reply: GroupUpdated | GroupConflict | StillAlive) -> None:
+    def _updated(self, command: doc.UpdateGroup, reply: doc.GroupUpdated | doc.GroupConflict | doc.StillAlive) -> None:
         match reply:
-            case GroupUpdated(generation):
+            case doc.GroupUpdated(generation):
                 self._observe(evolve(command.document, generation=generation))
-            case GroupConflict(document):
+            case doc.GroupConflict(document):
                 self._evolve(retry_at=self.now + self.member.jitter_s)
-                self._loaded(GroupLoaded(document))
-            case StillAlive():
+                self._loaded(doc.GroupLoaded(document))
+            case doc.StillAlive():
                 pass
 
     def _claimed(self, partition: int, reply: Claimed | Held | EpochChanged | Behind | Gone) -> None:
@@ -173,7 +157,7 @@ class _Step:
 
     def _unanswered(self, command: Command[Any, Any]) -> None:
         match command:
-            case LoadGroup() | UpdateGroup() if self.member.standing is not Standing.OUTSIDE:
+            case doc.LoadGroup() | doc.UpdateGroup() if self.member.standing is not Standing.OUTSIDE:
                 self.effects.append(sig.Execute(command, RETRY_S))
             case Claim() | Release() if command == self._hold(command.slot.partition).pending:
                 self._symbol(command.slot.partition, Symbol.UNANSWERED)
@@ -212,7 +196,7 @@ class _Step:
         elif standing is Standing.DISPLACED:
             self._all(Symbol.REVOKED)
 
-    def _observe(self, document: GroupState) -> None:
+    def _observe(self, document: doc.GroupState) -> None:
         if document.version != self.member.document.version or document.generation != self.member.document.generation:
             self._evolve(document=document, learned_at=self.now)
             self._emit(Reassigned(self.member.me, document.generation, document.assigned_to(self.member.me)))
@@ -223,7 +207,7 @@ class _Step:
                 self._symbol(partition, Symbol.ASSIGNED if partition in mine else Symbol.REVOKED)
             self._poke(lambda hold: hold.owner is not None and document.may_be_evicted(hold.owner))
 
-    def _stand(self, document: GroupState) -> None:
+    def _stand(self, document: doc.GroupState) -> None:
         """What the document says of my own membership."""
         me, standing = self.member.me, self.member.standing
         how = document.gone.get(me)
@@ -252,29 +236,29 @@ class _Step:
         if wish is not None:
             self._change(wish)
 
-    def _wish(self) -> GroupEvent | None:
+    def _wish(self) -> doc.GroupEvent | None:
         """The next change of the document that this member wants."""
         member, document = self.member, self.member.document
         if member.standing is Standing.JOINING:
-            return Joined(member.me, member.seat, member.immediate)
+            return doc.Joined(member.me, member.seat, member.immediate)
         if member.standing is Standing.LEAVING:
-            drained = Left(member.me) if member.idle else None
-            return drained if document.members[member.me].leaving else Leaving(member.me)
+            drained = doc.Left(member.me) if member.idle else None
+            return drained if document.members[member.me].leaving else doc.Leaving(member.me)
         if member.standing is not Standing.STABLE:
             return None
         if any(name in document.members for name in member.silent.members):
-            return Expired(member.silent.members)
+            return doc.Expired(member.silent.members)
         if member.behind > document.generation and not member.loading:
-            return CaughtUp(member.behind)
-        return Balanced() if not document.balanced and self.now >= member.balance_at else None
+            return doc.CaughtUp(member.behind)
+        return doc.Balanced() if not document.balanced and self.now >= member.balance_at else None
 
-    def _change(self, wish: GroupEvent) -> None:
+    def _change(self, wish: doc.GroupEvent) -> None:
         before = self.member.document
         after = evolve(before.on(wish), version=self._token())
-        about = " ".join(wish.members) if isinstance(wish, Expired) else self.member.me
+        about = " ".join(wish.members) if isinstance(wish, doc.Expired) else self.member.me
         event = Changed(after.version, type(wish).__name__.lower(), about, before.concerned(after))
-        silent = self.member.silent if isinstance(wish, Expired) else sig.Silent((), 0)
-        command = UpdateGroup(self.member.slot, before.version, after, event, silent.members, silent.below)
+        silent = self.member.silent if isinstance(wish, doc.Expired) else sig.Silent((), 0)
+        command = doc.UpdateGroup(self.member.slot, before.version, after, event, silent.members, silent.below)
         self._evolve(changing=command)
         self.effects.append(sig.Execute(command))
 
@@ -378,14 +362,14 @@ class _Step:
     def _refresh(self) -> None:
         if not self.member.loading:
             self._evolve(loading=True)
-            self.effects.append(sig.Execute(LoadGroup(self.member.slot)))
+            self.effects.append(sig.Execute(doc.LoadGroup(self.member.slot)))
 
     def _ask(self, partition: int, command: Command[Any, Any]) -> None:
         self._put(partition, pending=command, poke_at=None)
         self.effects.append(sig.Execute(command))
 
     def _announce(self, event: Announcement) -> None:
-        self.effects.append(sig.Execute(Announce(self.member.slot, event)))
+        self.effects.append(sig.Execute(doc.Announce(self.member.slot, event)))
 
     def _emit(self, observation: Observation) -> None:
         self.effects.append(sig.Emit(observation))
