@@ -65,13 +65,7 @@ class Pump:
         self._loop = asyncio.get_running_loop()
         self._holdings = Holdings(host.clock)
         self._custody = Custody(
-            slot,
-            self._holdings,
-            hooks,
-            clock=host.clock,
-            touched=self._touched,
-            observe=self._observe,
-            wake=self.wake,
+            slot, self._holdings, hooks, clock=host.clock, touched=self._touched, observe=self._observe, wake=self.wake
         )
         self._reader = Reader(
             session,
@@ -101,12 +95,7 @@ class Pump:
             tell=self.tell_from_thread,
         )
         self._prober = Prober(
-            session,
-            self._holdings,
-            slot.group,
-            options.session_timeout_s,
-            refused=self._refused,
-            failed=self.end,
+            session, self._holdings, slot.group, options.session_timeout_s, refused=self._refused, failed=self.end
         )
         self._member = self._new_member(document)
         self._joining: tuple[UpdateGroup | None, float] = (None, 0.0)  # the last change asked for, and when
