@@ -13,9 +13,8 @@
     ├── SendError                         a send that did not come out as sent
     │   └── StreamFull  SendUnknown
     ├── ConsumerError                     about one consumer and what it was handed
-    │   ├── ConsumerDead  SeatTaken  HandlerStuck
-    │   ├── PartitionLost  StaleDelivery  OutOfOrderAck
-    │   └── OffsetOutOfRange
+    │   ├── ConsumerDead  SeatTaken
+    │   └── PartitionLost  StaleDelivery  OutOfOrderAck
     └── BackendError                      the server, the connection, or its permissions
 
 ``retriable`` says whether the same call may succeed later without anything else being changed.
@@ -33,7 +32,6 @@ __all__ = [
     "EmptyStreamName",
     "GroupNotEmpty",
     "GroupRemoved",
-    "HandlerStuck",
     "InvalidArgument",
     "InvalidBatchSize",
     "InvalidName",
@@ -41,7 +39,6 @@ __all__ = [
     "InvalidPartitionSize",
     "MessageTooLarge",
     "NonExistentStream",
-    "OffsetOutOfRange",
     "OutOfOrderAck",
     "PartitionLost",
     "SeatTaken",
@@ -191,10 +188,6 @@ class SeatTaken(ConsumerError):
     """Another process registered with the same ``instance_id``; this one has stopped."""
 
 
-class HandlerStuck(ConsumerError):
-    """A handler exceeded ``max_processing_time`` and could not be ended: this process should be restarted."""
-
-
 class PartitionLost(ConsumerError):
     """The partition belongs to somebody else by now; what was not yet durable will be delivered there."""
 
@@ -205,14 +198,6 @@ class StaleDelivery(ConsumerError):
 
 class OutOfOrderAck(ConsumerError):
     """An earlier message of the same key is not settled yet."""
-
-
-class OffsetOutOfRange(ConsumerError):
-    """Messages were dropped before the group had read them; ``lost`` counts them."""
-
-    def __init__(self, message: str, *, stream: str, group: str, partition: int, lost: int) -> None:
-        super().__init__(message, stream=stream, group=group, partition=partition)
-        self.lost = lost
 
 
 class BackendError(SegmenterError):

@@ -67,3 +67,15 @@ def test_every_public_name_says_what_it_is() -> None:
             if not member.startswith("_") and inspect.isfunction(function) and not function.__doc__:
                 silent.append(f"{name}.{member}")
     assert silent == []
+
+
+def test_every_public_function_is_annotated_throughout() -> None:
+    bare = []
+    for name in segmenter.__all__:
+        for member, value in vars(getattr(segmenter, name)).items():
+            if inspect.isfunction(value) and not member.startswith("_"):
+                signature = inspect.signature(value)
+                parameters = [each for each in signature.parameters.values() if each.name != "self"]
+                annotations = [signature.return_annotation, *(each.annotation for each in parameters)]
+                bare += [f"{name}.{member}"] * (inspect.Signature.empty in annotations)
+    assert bare == []
