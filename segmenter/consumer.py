@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Generator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from segmenter.config import (
     LIMIT_PARTITIONS,
@@ -22,9 +22,6 @@ from segmenter.core.message import Message
 from segmenter.errors import About, ConsumerDead, InvalidArgument
 from segmenter.runtime.hooks import Hooks
 from segmenter.runtime.pump import Pump
-
-if TYPE_CHECKING:
-    from segmenter.segmenter import Segmenter
 
 __all__ = ["Consumer", "Registration"]
 
@@ -202,13 +199,16 @@ class Consumer:
         return {"stream": self._slot.stream, "group": self._slot.group}
 
 
+Register = Callable[[GroupSlot, bytes, ConsumerOptions, Hooks], Awaitable[Consumer]]
+
+
 class Registration:
     """A consumer to be: ``await`` it, or enter it with ``async with``."""
 
     def __init__(
-        self, segmenter: Segmenter, stream: str, group: str, start: Start, options: ConsumerOptions, hooks: Hooks
+        self, register: Register, stream: str, group: str, start: Start, options: ConsumerOptions, hooks: Hooks
     ) -> None:
-        self._segmenter = segmenter
+        self._register = register
         self._slot = GroupSlot(check_stream(stream), check_group(group))
         self._start = start_of(start)
         self._options = options
@@ -216,10 +216,10 @@ class Registration:
         self._consumer: Consumer | None = None
 
     def __await__(self) -> Generator[object, None, Consumer]:
-        return self._register().__await__()
+        return self._once().__await__()
 
     async def __aenter__(self) -> Consumer:
-        return await self._register()
+        return await self._once()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -227,8 +227,8 @@ class Registration:
         if self._consumer is not None:
             await self._consumer.shutdown(drain=False)
 
-    async def _register(self) -> Consumer:
+    async def _once(self) -> Consumer:
         if self._consumer is not None:
             raise InvalidArgument("this registration was used already: call register_consumer again")
-        self._consumer = await self._segmenter.start_consumer(self._slot, self._start, self._options, self._hooks)
+        self._consumer = await self._register(self._slot, self._start, self._options, self._hooks)
         return self._consumer

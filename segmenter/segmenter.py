@@ -25,6 +25,7 @@ from segmenter.connect import backend_for
 from segmenter.consumer import Consumer, Registration
 from segmenter.core.command import Gone, GroupSlot, PartitionSlot
 from segmenter.core.group import GroupState, LoadGroup
+from segmenter.core.layout import StreamConfig
 from segmenter.core.observations import Observation
 from segmenter.core.partition import Probe, Probed
 from segmenter.errors import ConsumerDead, SegmenterError, StreamError, StreamLost
@@ -109,7 +110,7 @@ class Segmenter:
         )
         await self._open()
         config = await self.lifecycle.create_stream(name, partitions, partition_size)
-        return self._keep(Stream(self, name, config, options))
+        return self._stream(name, config, options)
 
     async def get_stream(
         self,
@@ -126,7 +127,7 @@ class Segmenter:
         check_stream(name)
         options = StreamOptions(on_full=on_full, send_timeout_s=send_timeout)
         await self._open()
-        return self._keep(Stream(self, name, await self.lifecycle.load_stream(name), options))
+        return self._stream(name, await self.lifecycle.load_stream(name), options)
 
     async def remove_stream(self, name: str) -> None:
         """Remove a stream with all its messages; nothing happens if there is none of that name."""
@@ -134,7 +135,8 @@ class Segmenter:
         await self._open()
         await self.lifecycle.remove_stream(name)
 
-    def _keep(self, stream: Stream) -> Stream:
+    def _stream(self, name: str, config: StreamConfig, options: StreamOptions) -> Stream:
+        stream = Stream(name, config, options, self.session, self.lifecycle, self.host.nonce())
         self._streams.append(stream)
         return stream
 
@@ -201,10 +203,9 @@ class Segmenter:
             read_ahead_bytes=read_ahead_bytes,
         )
         hooks = Hooks(on_assigned, on_revoked, on_lost, [] if observer is None else [observer])
-        return Registration(self, stream, group, start, options, hooks)
+        return Registration(self._start_consumer, stream, group, start, options, hooks)
 
-    async def start_consumer(self, slot: GroupSlot, start: bytes, options: ConsumerOptions, hooks: Hooks) -> Consumer:
-        """Open the group and start a consumer in it; ``Registration`` calls this."""
+    async def _start_consumer(self, slot: GroupSlot, start: bytes, options: ConsumerOptions, hooks: Hooks) -> Consumer:
         await self._open()
         config = await self.lifecycle.load_stream(slot.stream)
         session_ms = round(options.session_timeout_s * 1000)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from segmenter.config import (
     LIMIT_BATCH,
@@ -20,10 +19,9 @@ from segmenter.core.layout import StreamConfig
 from segmenter.core.log import Record
 from segmenter.core.message import encode_headers
 from segmenter.errors import InvalidArgument, MessageTooLarge, SegmenterError
+from segmenter.port import Session
+from segmenter.runtime.lifecycle import Lifecycle
 from segmenter.runtime.sender import Outbox, Sent
-
-if TYPE_CHECKING:
-    from segmenter.segmenter import Segmenter
 
 __all__ = ["Stream"]
 
@@ -37,12 +35,21 @@ class Stream:
     order, each once, however often the connection breaks.
     """
 
-    def __init__(self, segmenter: Segmenter, name: str, config: StreamConfig, options: StreamOptions) -> None:
-        self._segmenter = segmenter
+    def __init__(
+        self,
+        name: str,
+        config: StreamConfig,
+        options: StreamOptions,
+        session: Session,
+        lifecycle: Lifecycle,
+        producer: str,
+    ) -> None:
         self._name = name
         self._config = config
         self._options = options
-        self._producer = segmenter.host.nonce()
+        self._session = session
+        self._lifecycle = lifecycle
+        self._producer = producer
         self._outboxes: dict[int, Outbox] = {}
 
     def __repr__(self) -> str:
@@ -134,7 +141,7 @@ class Stream:
             InvalidPartitionSize: the size cannot be.
         """
         StreamOptions(partitions=self.partitions, partition_size=partition_size)
-        self._config = await self._segmenter.lifecycle.alter_stream(self._name, partition_size)
+        self._config = await self._lifecycle.alter_stream(self._name, partition_size)
 
     def _outbox(self, partition: int) -> Outbox:
         outbox = self._outboxes.get(partition)
@@ -142,7 +149,7 @@ class Stream:
             outbox = self._outboxes[partition] = Outbox(
                 PartitionSlot(self._name, partition),
                 self._producer,
-                self._segmenter.session,
+                self._session,
                 self._options,
                 capacity=lambda: self.partition_size,
                 layout=self._config.layout,
