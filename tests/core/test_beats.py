@@ -42,7 +42,7 @@ def test_evidence_against_others_is_a_session_old() -> None:
     pulse = Pulse(1.0)
     for step in range(8):
         pulse = pulse.answered(step * 0.2, step * 0.2, step + 1)
-    assert pulse.silent_below(1.4) == 3, "beat number 3 was answered at 0.4"
+    assert pulse.silent_below(1.45) == 3, "beat number 3 was answered at 0.4"
     assert Pulse(1.0).answered(0.0, 0.0, 1).silent_below(0.9) == 0
     assert len(pulse.chain) <= 7, "old links are forgotten"
 
