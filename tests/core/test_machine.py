@@ -364,6 +364,8 @@ def test_a_claim_that_overtakes_its_abandonment_is_released_all_the_same() -> No
     cluster.lose(claim)
     cluster.execute(claim)  # late, but before the release
     assert cluster.slots.lane(partition).owner == "b"
+    assert isinstance(cluster.answer(cluster.requests("b", Release)[0]), Fenced)
+    assert cluster.hold("b", partition).state is State.RELEASING  # at once, before anybody wants it
     cluster.cut.clear()
     cluster.run(2 * BEAT_S)
     assert cluster.owned("a") == {0, 1}

@@ -1,0 +1,77 @@
+"""What a bad network must not do: double a message, or let a consumer act after its lease."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+
+import pytest
+
+from segmenter import Segmenter, SendUnknown
+from segmenter.core.command import PartitionSlot
+from segmenter.core.observations import Departed, Lost
+from segmenter_memory import MemoryBackend
+from tests.simulation.faults import FaultyBackend, Network
+from tests.world import World, virtually
+
+
+def _behind(world: World, network: Network) -> Segmenter:
+    segmenter = Segmenter(backend=FaultyBackend(MemoryBackend(store=world.store), network), host=world.host)
+    world.segmenters.append(segmenter)
+    return segmenter
+
+
+def _stored(world: World) -> list[bytes]:
+    return [fields[3] for _, fields in world.store.slots[PartitionSlot("orders", 0)].log.entries]
+
+
+@virtually
+async def test_a_send_whose_answers_get_lost_stands_in_the_log_once_and_in_order(world: World) -> None:
+    network = Network(Random(5))
+    segmenter = _behind(world, network)
+    orders = await segmenter.register_stream("orders", partitions=1)
+    network.lose_reply = network.lose_request = 0.4
+    for number in range(100):
+        await orders.send("k", b"%d" % number)
+    assert _stored(world) == [b"%d" % number for number in range(100)]
+
+
+@virtually
+async def test_a_send_that_is_given_up_is_unknown_and_what_follows_goes_on(world: World) -> None:
+    """Saying "failed" would make the user send again what may stand there already."""
+    network = Network(Random(5))
+    segmenter = _behind(world, network)
+    orders = await segmenter.register_stream("orders", partitions=1, send_timeout=1)
+    await orders.send("k", b"before")
+    network.lose_reply = 1.0
+    with pytest.raises(SendUnknown, match="may or may not be in the stream"):
+        await orders.send("k", b"lost answer")
+    network.lose_reply = 0.0
+    await orders.send("k", b"after")
+    assert _stored(world) == [b"before", b"lost answer", b"after"]
+
+
+@virtually
+async def test_a_consumer_that_cannot_beat_hands_out_nothing_after_its_lease(world: World) -> None:
+    """By then another may own the partition; what was read ahead is no longer its to hand out."""
+    network = Network(Random(5))
+    segmenter = _behind(world, network)
+    orders = await world.segmenter().register_stream("orders", partitions=1)
+    await orders.send_many([(f"k{number}", b"") for number in range(50)])
+    consumer = await segmenter.register_consumer(
+        "orders", group="g", session_timeout=1.0, batch_size=1, observer=world.observer("c")
+    )
+    assert len(await consumer.read(timeout=1)) == 1
+    network.down = True
+    cut_at = world.loop.time()
+    handed_out = 0
+    while world.loop.time() < cut_at + 3:
+        batch = await consumer.read(timeout=0.05)
+        handed_out += len(batch)
+        assert not batch or world.loop.time() < cut_at + 0.8 + 0.01
+        await asyncio.sleep(0.1)
+    assert handed_out > 3, "it may go on for as long as the lease lasts"
+    assert len(world.times(Lost, "c")) == 1
+    assert len(world.times(Departed, "c")) == 1
+    network.down = False
+    assert len(await consumer.read(timeout=5)) == 1, "back again, as a new member"
