@@ -268,14 +268,19 @@ class Pump:
         self._alarm.set(min(at for at in due if at is not None))
 
     def _touched(self, holding: Holding) -> None:
-        """Something of a holding was settled or given back: see to it that a turn comes in time."""
+        """Something of a holding was settled or given back: see to it that a turn comes in time.
+
+        This runs for every message, so whatever is done once for many of them stands behind a condition.
+        """
         self._moved_at = now = self._host.clock()
         if holding.dirty_since == math.inf:
             holding.dirty_since = now
-        if not holding.listed:
-            self._holdings.consider(holding)
-        idle = not (holding.lanes.in_flight or holding.lanes.startable)
-        if idle or holding.draining or now + self._options.commit_interval_s < self._alarm.at:
+            if now + self._options.commit_interval_s < self._alarm.at:
+                self.wake()
+        if holding.lanes.startable:
+            if not holding.listed:
+                self._holdings.consider(holding)
+        elif holding.draining or not holding.lanes.in_flight:
             self.wake()
 
     # --- the machine ------------------------------------------------------------------------------------------------
