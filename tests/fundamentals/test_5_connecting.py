@@ -74,7 +74,7 @@ def test_values_that_cannot_be_are_refused_by_name() -> None:
             (InvalidArgument, "takeover is 'never'", {"group": "g", "takeover": "never"}),
         ):
             with pytest.raises(error, match=words):
-                seg.register_consumer("s", **options)
+                seg.register_consumer("s", **options)  # pyright: ignore[reportArgumentType]
 
     _run(main())
 

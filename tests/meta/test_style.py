@@ -6,7 +6,7 @@ import ast
 import inspect
 import re
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import segmenter
@@ -14,12 +14,19 @@ import segmenter
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted([*ROOT.glob("segmenter/**/*.py"), *ROOT.glob("backends/**/*.py")])
 TESTS = sorted(ROOT.glob("tests/**/*.py"))
-TEXTS = [*SOURCES, *TESTS, *ROOT.glob("backends/**/*.lua"), *ROOT.glob("bench/*.py")]
-LEFTOVERS = re.compile(
-    r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK", "NotImplemented" + "Error")) + r")\b"
-    r"|time\.sl" + r"eep|unittest\.mo" + r"ck"
+FOLDERS = (".ci", "backends", "bench", "changelog.d", "docs", "examples", "segmenter", "specs", "tests")
+KINDS = {".cfg", ".ini", ".json", ".lua", ".md", ".py", ".svg", ".toml", ".txt", ".yaml", ".yml", ""}
+TEXTS = sorted(
+    path
+    for path in (*ROOT.glob("*"), *(path for folder in FOLDERS for path in ROOT.glob(f"{folder}/**/*")))
+    if path.is_file() and path.suffix in KINDS and path != Path(__file__) and not path.name.startswith(".coverage")
 )
-MACHINE_PATHS = re.compile(r"/(" + "|".join(("work", "farm", "root", "home")) + r")/")
+LEFTOVERS = re.compile(r"\b(TODO|FIXME|XXX|HACK|NotImplementedError)\b|\btime\.sleep\b|unittest\.mock|import mock")
+MACHINE_PATHS = re.compile(r"/(work|farm|root|home)/")
+SKIPS = re.compile(r"pytest\.(skip|importorskip|mark\.skip|mark\.xfail|xfail)")
+# Virtual time passes in no time; where time is real, giving way to the loop is all that is allowed.
+REAL_TIME = ("cli", "conformance", "core", "integration", "stateful")
+REAL_SLEEPS = re.compile(r"asyncio\.sleep\((?!0\))")
 
 LIMIT_FILE = 400
 LIMIT_FUNCTION = 60
@@ -35,6 +42,10 @@ def _function_lengths() -> Iterator[tuple[int, str]]:
                 yield (node.end_lineno or 0) - first.lineno + 1, f"{path.name}:{node.name}"
 
 
+def _found(pattern: re.Pattern[str], paths: Iterable[Path]) -> list[str]:
+    return [f"{path.relative_to(ROOT)}: {match[0]}" for path in paths for match in pattern.finditer(path.read_text())]
+
+
 def test_files_are_short_enough_to_be_read() -> None:
     long = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in SOURCES}
     assert {name: lines for name, lines in long.items() if lines > LIMIT_FILE} == {}
@@ -47,13 +58,20 @@ def test_functions_are_short() -> None:
 
 
 def test_nothing_is_left_over() -> None:
-    found = [
-        f"{path.relative_to(ROOT)}: {match[0]}"
-        for path in TEXTS
-        for match in (LEFTOVERS.search(path.read_text()), MACHINE_PATHS.search(path.read_text()))
-        if match and path.name != "test_style.py"
-    ]
-    assert found == []
+    assert _found(LEFTOVERS, TEXTS) == []
+
+
+def test_no_path_of_a_machine_is_written_down() -> None:
+    assert _found(MACHINE_PATHS, TEXTS) == []
+
+
+def test_no_test_is_skipped_but_for_a_missing_server() -> None:
+    assert _found(SKIPS, [path for path in TESTS if path != Path(__file__)]) == ["tests/servers.py: pytest.skip"]
+
+
+def test_no_test_sleeps_where_time_is_real() -> None:
+    """A sleep is either too short, and the test fails now and then, or too long, and everybody waits."""
+    assert _found(REAL_SLEEPS, [path for path in TESTS if path.relative_to(ROOT).parts[1] in REAL_TIME]) == []
 
 
 def test_every_public_name_says_what_it_is() -> None:
