@@ -1,6 +1,7 @@
 """Partitioned streams on plain Redis: in order per key, one consumer per partition, rebalanced automatically."""
 
 from segmenter import errors
+from segmenter.config import Durability
 from segmenter.consumer import Consumer
 from segmenter.core.message import Fence, Message
 from segmenter.errors import *  # noqa: F403 - the whole tree of exceptions is public
@@ -11,6 +12,7 @@ from segmenter.stream import Stream
 
 __all__ = [
     "Consumer",
+    "Durability",
     "Fence",
     "GroupSnapshot",
     "MemberSnapshot",

@@ -31,8 +31,10 @@ __all__ = [
     "LIMIT_PARTITIONS",
     "MIN_SESSION_S",
     "ConsumerOptions",
+    "Durability",
     "Duration",
     "OnFull",
+    "OnLoss",
     "Start",
     "StreamOptions",
     "Takeover",
@@ -49,11 +51,27 @@ LIMIT_KEY_BYTES = 1 << 10
 LIMIT_HEADERS = 64
 LIMIT_BATCH = 500  # records in one append, and entries of one partition in one read
 LIMIT_BATCH_BYTES = 256 << 10  # of one append
+LIMIT_REPLICAS = 100
 MIN_SESSION_S = 0.2
+
+
+@frozen
+class Durability:
+    """What a send must have reached before it counts as sent. The server's memory is always among it.
+
+    ``replicas`` of the server must have it; with ``disk`` they and the server itself must have written it to theirs
+    (Redis 7.2 or later, with ``appendonly yes``). This narrows the window in which a failover loses what was
+    acknowledged; it does not close it, since the replica that is promoted may be another one.
+    """
+
+    replicas: int = 0
+    disk: bool = False
+
 
 Duration = float | timedelta
 Start = Literal["earliest", "latest"] | str | datetime
 OnFull = Literal["raise", "wait", "drop_oldest"]
+OnLoss = Literal["raise", "continue"]
 Takeover = Literal["silence", "immediate"]
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -139,6 +157,17 @@ def _among(*allowed: object) -> Callable[[Any, Any, Any], None]:
     return check
 
 
+def _durability(_instance: object, _attribute: Any, value: object) -> None:
+    if value is None:
+        return
+    if not isinstance(value, Durability):
+        raise InvalidArgument(f"durability is {value!r}: use Durability(replicas=1, disk=True), or None")
+    if not isinstance(value.replicas, int) or not 0 <= value.replicas <= LIMIT_REPLICAS:
+        raise InvalidArgument(
+            f"durability asks for {value.replicas!r} replicas: use a number from 0 to {LIMIT_REPLICAS}"
+        )
+
+
 DAY_S = 86_400.0
 
 
@@ -150,6 +179,7 @@ class StreamOptions:
     partition_size: int = field(default=100_000, validator=_between(1, 2**40, InvalidPartitionSize))
     on_full: OnFull = field(default="raise", validator=_among(*get_args(OnFull)))  # pyright: ignore[reportAssignmentType]
     send_timeout_s: float = field(default=30.0, converter=seconds, validator=_between(0.01, DAY_S))
+    durability: Durability | None = field(default=None, validator=_durability)
 
 
 @frozen(kw_only=True)
@@ -165,4 +195,5 @@ class ConsumerOptions:
     read_ahead: int = field(default=2_000, validator=_between(1, 1_000_000))  # messages of a partition
     read_ahead_bytes: int = field(default=8 << 20, validator=_between(1, 2**40))  # of a partition
     instance_id: str | None = None
+    on_loss: OnLoss = field(default="raise", validator=_among(*get_args(OnLoss)))  # pyright: ignore[reportAssignmentType]
     takeover: Takeover = field(default="silence", validator=_among(*get_args(Takeover)))  # pyright: ignore[reportAssignmentType]

@@ -19,7 +19,8 @@ from segmenter.config import (
 )
 from segmenter.core.command import GroupSlot
 from segmenter.core.message import Message
-from segmenter.errors import About, ConsumerDead, InvalidArgument
+from segmenter.errors import About, ConsumerDead, ForeignMessage, InvalidArgument
+from segmenter.runtime.home import Home
 from segmenter.runtime.hooks import Hooks
 from segmenter.runtime.pump import Pump
 
@@ -37,6 +38,7 @@ class Consumer:
         self._pump = pump
         self._options = options
         self._slot = slot
+        self._home = Home("consumer of", f"{slot.stream}/{slot.group}")
         self._running = asyncio.get_running_loop().create_task(pump.run())
         self._closed = False
 
@@ -111,12 +113,15 @@ class Consumer:
             StaleDelivery: one of them was taken back.
             PartitionLost: the partition of one belongs to somebody else; it will be delivered there.
         """
+        self._home.check()
+        self._check_mine(messages)
         for message in messages:
             message.ack()
         await self._pump.durable({message.partition for message in messages})
 
     async def nack(self, *messages: Message, delay: Duration = 0.0) -> None:
         """Give messages back: they are handed out again after ``delay``, the later ones of their keys behind them."""
+        self._check_mine(messages)
         for message in messages:
             message.nack(seconds(delay))
 
@@ -188,7 +193,15 @@ class Consumer:
     ) -> None:
         await self.shutdown(drain=False)
 
+    def _check_mine(self, messages: Iterable[Message]) -> None:
+        for message in messages:
+            if not isinstance(message, Message):
+                raise ForeignMessage(f"{message!r} is not a message: pass what this consumer handed out", **self._about)
+            if not message.handed_out_by(self._pump):
+                raise ForeignMessage(f"{message!r} was not handed out by this consumer", **self._about)
+
     def _check(self) -> None:
+        self._home.check()
         if self._pump.failure is not None:
             raise ConsumerDead(f"the consumer has stopped: {self._pump.failure}", **self._about) from self._pump.failure
         if self._closed or self._pump.ended.is_set():

@@ -6,22 +6,26 @@
     ├── InvalidArgument (ValueError)      what was passed cannot be: names the value and the remedy
     │   ├── EmptyStreamName  EmptyGroupName  InvalidName
     │   ├── InvalidPartitionCount  InvalidPartitionSize  InvalidBatchSize
-    │   └── MessageTooLarge
+    │   └── MessageTooLarge  ForeignMessage
+    ├── NotHere                           it belongs to another process or event loop
     ├── StreamError                       about a stream or a group as it is stored
     │   ├── NonExistentStream  StreamMismatch  StreamLost  UnsupportedFormat
-    │   └── GroupNotEmpty  GroupRemoved  SessionMismatch
+    │   ├── GroupNotEmpty  GroupRemoved  SessionMismatch
+    │   └── OffsetOutOfRange  LogTruncated    messages that a group will never get
     ├── SendError                         a send that did not come out as sent
-    │   └── StreamFull  SendUnknown
+    │   └── StreamFull  SendUnknown  SendsLost
     ├── ConsumerError                     about one consumer and what it was handed
-    │   ├── ConsumerDead  SeatTaken
+    │   ├── ConsumerDead  SeatTaken  HandlerStuck
     │   └── PartitionLost  StaleDelivery  OutOfOrderAck
     └── BackendError                      the server, the connection, or its permissions
+        └── ServerFull                    its memory is full
 
 ``retriable`` says whether the same call may succeed later without anything else being changed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypedDict
 
 __all__ = [
@@ -30,21 +34,28 @@ __all__ = [
     "ConsumerError",
     "EmptyGroupName",
     "EmptyStreamName",
+    "ForeignMessage",
     "GroupNotEmpty",
     "GroupRemoved",
+    "HandlerStuck",
     "InvalidArgument",
     "InvalidBatchSize",
     "InvalidName",
     "InvalidPartitionCount",
     "InvalidPartitionSize",
+    "LogTruncated",
     "MessageTooLarge",
     "NonExistentStream",
+    "NotHere",
+    "OffsetOutOfRange",
     "OutOfOrderAck",
     "PartitionLost",
     "SeatTaken",
     "SegmenterError",
     "SendError",
     "SendUnknown",
+    "SendsLost",
+    "ServerFull",
     "SessionMismatch",
     "StaleDelivery",
     "StreamError",
@@ -120,6 +131,14 @@ class MessageTooLarge(InvalidArgument):
     """A key, payload or headers beyond the limit."""
 
 
+class ForeignMessage(InvalidArgument):
+    """Not a message that this consumer was handed."""
+
+
+class NotHere(SegmenterError):
+    """It was made in another process (before a fork) or in another event loop, and works there only."""
+
+
 class StreamError(SegmenterError):
     """Base of the errors about a stream or a group as it is stored."""
 
@@ -154,6 +173,29 @@ class SessionMismatch(StreamError):
     """The group runs with another session time-out."""
 
 
+class OffsetOutOfRange(StreamError):
+    """Messages were dropped from the log before the group had settled them; ``count`` of them."""
+
+    def __init__(self, message: str, *, stream: str, group: str, partition: int, count: int) -> None:
+        super().__init__(message, stream=stream, group=group, partition=partition)
+        self.count = count
+
+
+class LogTruncated(StreamError):
+    """The server lost the end of a log: ``count`` messages after the id ``after``, up to the id ``until``.
+
+    All of them had been read for the group; whether they were handled is known to the handlers only.
+    """
+
+    def __init__(
+        self, message: str, *, stream: str, group: str, partition: int, after: str, until: str, count: int
+    ) -> None:
+        super().__init__(message, stream=stream, group=group, partition=partition)
+        self.after = after
+        self.until = until
+        self.count = count
+
+
 class SendError(SegmenterError):
     """Base of the errors about a send."""
 
@@ -176,6 +218,21 @@ class SendUnknown(SendError):
     """No answer came in time: the message may or may not be in the stream."""
 
 
+class SendsLost(SendError):
+    """The server lost sends that it had acknowledged; of the present one nothing was appended, so it may be repeated.
+
+    It comes instead of the next send, so that what was lost can be sent again before what follows it. ``count`` is
+    exact; ``ids`` names those of them that are still remembered, oldest first.
+    """
+
+    retriable = True
+
+    def __init__(self, message: str, *, stream: str, partition: int, count: int, ids: Sequence[str]) -> None:
+        super().__init__(message, stream=stream, partition=partition)
+        self.count = count
+        self.ids = list(ids)
+
+
 class ConsumerError(SegmenterError):
     """Base of the errors about a consumer."""
 
@@ -186,6 +243,10 @@ class ConsumerDead(ConsumerError):
 
 class SeatTaken(ConsumerError):
     """Another process registered with the same ``instance_id``; this one has stopped."""
+
+
+class HandlerStuck(ConsumerError):
+    """User code blocked the event loop for longer than ``max_processing_time``, and cost the consumer its lease."""
 
 
 class PartitionLost(ConsumerError):
@@ -201,8 +262,19 @@ class OutOfOrderAck(ConsumerError):
 
 
 class BackendError(SegmenterError):
-    """The server, the connection to it, or its permissions; the original exception is the cause."""
+    """The server, the connection to it, or its permissions; the original exception is the cause.
 
-    def __init__(self, message: str, *, retriable: bool) -> None:
+    ``refused`` says that certainly nothing was done; otherwise it may or may not have been.
+    """
+
+    def __init__(self, message: str, *, retriable: bool, refused: bool = False) -> None:
         super().__init__(message)
         self.retriable = retriable
+        self.refused = refused
+
+
+class ServerFull(BackendError):
+    """The server's memory is full: nothing was written. Consumers go on, and what they settle can be trimmed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retriable=True, refused=True)

@@ -11,27 +11,30 @@ from collections.abc import Callable
 from attrs import asdict
 
 from segmenter.core.command import GroupSlot
-from segmenter.core.observations import Departed, Lost, Missing, Observation, Skipped, Stalled
+from segmenter.core.observations import Departed, Gap, Lost, Missing, Observation, Stalled, Truncation
 
 __all__ = ["logged"]
 
 logging.getLogger("segmenter").addHandler(logging.NullHandler())
 _log = logging.getLogger("segmenter.consumer")
 
-_WARNINGS = (Lost, Missing, Skipped, Stalled)
+_LOSSES = (Gap, Missing, Truncation)
+_WARNINGS = (Lost, Stalled)
 _NEWS = (Departed,)
 
 
 def logged(slot: GroupSlot) -> Callable[[Observation], None]:
     """Return an observer that logs what happens to a consumer of this group.
 
-    Losses and standstills are warnings, departures are information, the rest is for debugging. Each record carries
-    ``stream``, ``group`` and the observation's fields as ``extra``.
+    Lost messages are errors, lost partitions and standstills are warnings, departures are information, the rest is
+    for debugging. Each record carries ``stream``, ``group`` and the observation's fields as ``extra``.
     """
 
     def observe(observation: Observation) -> None:
         level = logging.DEBUG
-        if isinstance(observation, _WARNINGS):
+        if isinstance(observation, _LOSSES):
+            level = logging.ERROR
+        elif isinstance(observation, _WARNINGS):
             level = logging.WARNING
         elif isinstance(observation, _NEWS):
             level = logging.INFO

@@ -11,8 +11,10 @@ from attrs import evolve
 
 from segmenter.config import (
     ConsumerOptions,
+    Durability,
     Duration,
     OnFull,
+    OnLoss,
     Start,
     StreamOptions,
     Takeover,
@@ -32,6 +34,7 @@ from segmenter.errors import ConsumerDead, SegmenterError, StreamError, StreamLo
 from segmenter.observe import logged
 from segmenter.port import Backend, Session
 from segmenter.runtime.heart import Heart
+from segmenter.runtime.home import Home
 from segmenter.runtime.hooks import Hook, Hooks
 from segmenter.runtime.host import Host
 from segmenter.runtime.lifecycle import Lifecycle
@@ -77,6 +80,7 @@ class Segmenter:
         self._heart_ended: Callable[[], object] | None = None
         self._consumers: list[Consumer] = []
         self._streams: list[Stream] = []
+        self._home: Home | None = None
         self._closed = False
 
     # --- streams ----------------------------------------------------------------------------------------------------
@@ -89,6 +93,7 @@ class Segmenter:
         partition_size: int = 100_000,
         on_full: OnFull = "raise",
         send_timeout: Duration = 30.0,
+        durability: Durability | None = None,
     ) -> Stream:
         """Return a stream, creating it if there is none of that name.
 
@@ -99,6 +104,8 @@ class Segmenter:
             on_full: what ``send`` does when a partition is full of messages that a group has yet to settle: raise
                 ``StreamFull``, wait for room, or drop the oldest messages, unread ones too.
             send_timeout: seconds until an unanswered send is given up as ``SendUnknown``.
+            durability: what a send must have reached before it counts as sent, such as
+                ``Durability(replicas=1, disk=True)``; by default the server's memory.
 
         Raises:
             StreamMismatch: it is registered with other partitions or another size.
@@ -106,7 +113,11 @@ class Segmenter:
         """
         check_stream(name)
         options = StreamOptions(
-            partitions=partitions, partition_size=partition_size, on_full=on_full, send_timeout_s=send_timeout
+            partitions=partitions,
+            partition_size=partition_size,
+            on_full=on_full,
+            send_timeout_s=send_timeout,
+            durability=durability,
         )
         await self._open()
         config = await self.lifecycle.create_stream(name, partitions, partition_size)
@@ -118,6 +129,7 @@ class Segmenter:
         *,
         on_full: OnFull = "raise",
         send_timeout: Duration = 30.0,
+        durability: Durability | None = None,
     ) -> Stream:
         """Return a stream that is registered already.
 
@@ -125,7 +137,7 @@ class Segmenter:
             NonExistentStream: there is none of that name.
         """
         check_stream(name)
-        options = StreamOptions(on_full=on_full, send_timeout_s=send_timeout)
+        options = StreamOptions(on_full=on_full, send_timeout_s=send_timeout, durability=durability)
         await self._open()
         return self._stream(name, await self.lifecycle.load_stream(name), options)
 
@@ -136,7 +148,7 @@ class Segmenter:
         await self.lifecycle.remove_stream(name)
 
     def _stream(self, name: str, config: StreamConfig, options: StreamOptions) -> Stream:
-        stream = Stream(name, config, options, self.session, self.lifecycle, self.host.nonce())
+        stream = Stream(name, config, options, self.session, self.lifecycle, self.host.nonce(), self.host)
         self._streams.append(stream)
         return stream
 
@@ -153,6 +165,7 @@ class Segmenter:
         session_timeout: Duration = 10.0,
         instance_id: str | None = None,
         takeover: Takeover = "silence",
+        on_loss: OnLoss = "raise",
         commit_interval: Duration = 0.1,
         drain_timeout: Duration = 25.0,
         rebalance_delay: Duration = 0.1,
@@ -175,6 +188,9 @@ class Segmenter:
             instance_id: a name that outlives the process: a restart takes its partitions up again without moving
                 the others'.
             takeover: whether a restart under the same ``instance_id`` waits for the former to fall silent, or not.
+            on_loss: what happens when the server has lost messages that the group had yet to settle, or had read:
+                stop with ``OffsetOutOfRange`` or ``LogTruncated``, or go on with what is left. Both are logged as
+                errors, with the exact count, and told to the observer.
             commit_interval: seconds after which an acknowledgement is stored at the latest.
             drain_timeout: seconds that ``shutdown`` waits at most for the hand-over.
             rebalance_delay: seconds that membership must be quiet before partitions move to a newcomer.
@@ -196,6 +212,7 @@ class Segmenter:
             session_timeout_s=session_timeout,
             instance_id=None if instance_id is None else check_group(instance_id),
             takeover=takeover,
+            on_loss=on_loss,
             commit_interval_s=commit_interval,
             drain_timeout_s=drain_timeout,
             rebalance_delay_s=rebalance_delay,
@@ -308,6 +325,9 @@ class Segmenter:
     async def _open(self) -> None:
         if self._closed:
             raise ConsumerDead("the Segmenter was closed: make a new one")
+        if self._home is None:
+            self._home = Home("Segmenter of namespace", self.namespace)
+        self._home.check()
         async with self._opening:
             if self._session is None:
                 self._session = await self._backend.session()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from segmenter.config import (
     LIMIT_BATCH,
@@ -18,8 +19,11 @@ from segmenter.core.hashing import partition_of
 from segmenter.core.layout import StreamConfig
 from segmenter.core.log import Record
 from segmenter.core.message import encode_headers
+from segmenter.core.retention import Trim
 from segmenter.errors import InvalidArgument, MessageTooLarge, SegmenterError
 from segmenter.port import Session
+from segmenter.runtime.home import Home
+from segmenter.runtime.host import Host
 from segmenter.runtime.lifecycle import Lifecycle
 from segmenter.runtime.sender import Outbox, Sent
 
@@ -43,6 +47,7 @@ class Stream:
         session: Session,
         lifecycle: Lifecycle,
         producer: str,
+        host: Host,
     ) -> None:
         self._name = name
         self._config = config
@@ -50,7 +55,10 @@ class Stream:
         self._session = session
         self._lifecycle = lifecycle
         self._producer = producer
+        self._host = host
+        self._home = Home("stream", name)
         self._outboxes: dict[int, Outbox] = {}
+        self._making_room: asyncio.Future[None] | None = None
 
     def __repr__(self) -> str:
         return f"<Stream {self._name!r}: {self.partitions} partitions of {self.partition_size}>"
@@ -84,11 +92,17 @@ class Stream:
 
         Raises:
             StreamFull: the partition is full of messages that a group has yet to settle (``on_full="raise"``, or no
-                room came in time).
-            SendUnknown: no answer came in time; the message may or may not be in the stream.
+                room came in time); nothing was sent.
+            ServerFull: the server's memory is full, and trimming what is settled did not help; nothing was sent.
+            SendUnknown: no answer came in time, or too few replicas confirmed it (``durability``): the message may or
+                may not be in the stream. A send that is cancelled is as unknown.
+            SendsLost: the server has lost messages that it had acknowledged to this producer. Nothing of this one
+                was sent, so that those can be sent again before it.
             MessageTooLarge, InvalidArgument: the message cannot be; nothing was sent.
-            BackendError: the server refuses, for a reason that time does not mend.
+            BackendError: the server refuses; with ``refused`` nothing was sent.
+            NotHere: called in another process or event loop than the stream was opened in.
         """
+        self._home.check()
         record = _record(key, data, headers)
         (sent,) = await self._outbox(self.partition_of(record.key)).add((record,))
         return sent
@@ -108,7 +122,8 @@ class Stream:
             SegmenterError: as for ``send``, when the rest has come to its end; the exception's ``sent`` lists where
                 each message stands, with ``None`` for those that failed.
         """
-        records = [_record(key, data, *headers) for key, data, *headers in messages]
+        self._home.check()
+        records = [_record(*message) for message in map(_as_tuple, messages)]
         routes: dict[int, list[int]] = {}
         for index, record in enumerate(records):
             routes.setdefault(self.partition_of(record.key), []).append(index)
@@ -153,13 +168,31 @@ class Stream:
                 self._options,
                 capacity=lambda: self.partition_size,
                 layout=self._config.layout,
+                chance=self._host.chance,
+                make_room=self._make_room,
             )
         return outbox
+
+    def _make_room(self) -> asyncio.Future[None]:
+        """Have everything trimmed that all groups have settled; of those who ask at the same time, for all of them."""
+        if self._making_room is None or self._making_room.done():
+            self._making_room = asyncio.ensure_future(self._trim())
+        return self._making_room
+
+    async def _trim(self) -> None:
+        trims = [self._session.execute(Trim(PartitionSlot(self._name, number))) for number in range(self.partitions)]
+        await asyncio.gather(*trims, return_exceptions=True)
 
     def close(self, error: SegmenterError) -> None:
         """Fail whatever has not been answered; called when the Segmenter closes."""
         for outbox in self._outboxes.values():
             outbox.close(error)
+
+
+def _as_tuple(message: Any) -> Any:
+    if isinstance(message, tuple) and len(message) in {2, 3}:  # pyright: ignore[reportUnknownArgumentType]
+        return message  # pyright: ignore[reportUnknownVariableType]
+    raise InvalidArgument(f"message {message!r}: use a tuple of key and data, or of key, data and headers")
 
 
 def _encoded(key: Key) -> bytes:
@@ -180,6 +213,8 @@ def _record(key: Key, data: bytes, headers: Mapping[str, str] | None = None) -> 
 
 
 def _encoded_headers(headers: Mapping[str, str]) -> bytes:
+    if not isinstance(headers, Mapping):
+        raise InvalidArgument(f"headers are {headers!r}: use a mapping of names to values, both text")
     if len(headers) > LIMIT_HEADERS:
         raise MessageTooLarge(f"{len(headers)} headers: the limit is {LIMIT_HEADERS}")
     for name, value in headers.items():

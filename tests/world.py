@@ -26,6 +26,7 @@ class World:
         self.observed: list[tuple[float, str, Observation]] = []
         self.handled: list[tuple[str, str, bytes]] = []  # worker, key, data
         self.segmenters: list[Segmenter] = []
+        self.consumers: list[Consumer] = []
         self.tasks: list[asyncio.Task[None]] = []
 
     def segmenter(self) -> Segmenter:
@@ -42,6 +43,7 @@ class World:
         """A consumer in a process of its own that acknowledges whatever it gets, and keeps it in ``handled``."""
         options = {"group": "g", "session_timeout": 1.0, **options}
         consumer = await self.segmenter().register_consumer(stream, observer=self.observer(name), **options)
+        self.consumers.append(consumer)
         self.tasks.append(self.loop.create_task(self._work(name, consumer, work_s)))
         return consumer
 

@@ -1,6 +1,7 @@
 """Sessions over Redis: what goes on which wire.
 
-A session has two wires, since a read blocks its connection. Reads go on one, commands on the other, except commits
+A session has two wires, since a read blocks its connection, and a third for appends that wait for replicas or disks.
+Reads go on one, commands on the other, except commits
 that are started in the same turn before a read: these ride in front of it in one packet, which is what a consumer
 does all day.
 """
@@ -8,12 +9,14 @@ does all day.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from segmenter.core.command import Command, Read, ReadReply
 from segmenter.core.partition import Commit
+from segmenter.core.retention import Append
 from segmenter.errors import BackendError
 from segmenter_redis.codec import decode, decode_read, encode, encode_read
+from segmenter_redis.durable import DurableAppends
 from segmenter_redis.keys import Keys
 from segmenter_redis.wire import Address, Request, Wire
 
@@ -28,8 +31,9 @@ UNBLOCK_AGAIN_S = 0.01  # the wires are two: the end of a wait may arrive before
 class RedisSession:
     """A session of one event loop, over two connections of its own."""
 
-    def __init__(self, keys: Keys, calls: Wire, reads: Wire, reply_timeout_s: float) -> None:
+    def __init__(self, keys: Keys, calls: Wire, reads: Wire, durable: DurableAppends, reply_timeout_s: float) -> None:
         self._keys = keys
+        self._durable = durable
         self._calls = calls
         self._reads = reads
         self._reply_timeout_s = reply_timeout_s
@@ -45,6 +49,8 @@ class RedisSession:
         """
         call = encode(command, self._keys)
         request = Request(type(command).__name__, call, lambda raw: decode(command, raw), self._reply_timeout_s)
+        if isinstance(command, Append) and command.durability is not None:
+            return cast("asyncio.Future[R]", self._durable.start(command.durability, cast("Request[Any]", request)))
         if isinstance(command, Commit):
             if not self._commits:
                 self._loop.call_soon(self._flush)
@@ -91,7 +97,7 @@ class RedisSession:
     async def aclose(self) -> None:
         """Close both connections; what is under way fails."""
         self._flush()
-        await asyncio.gather(self._calls.aclose(), self._reads.aclose())
+        await asyncio.gather(self._calls.aclose(), self._reads.aclose(), self._durable.aclose())
 
 
 class RedisBackend:
@@ -130,7 +136,8 @@ class RedisBackend:
         except BaseException:
             await asyncio.gather(calls.aclose(), reads.aclose())
             raise
-        return RedisSession(self._keys, calls, reads, self._reply_timeout_s)
+        durable = DurableAppends(Wire(self._address), self._reply_timeout_s)  # connected by the first of them
+        return RedisSession(self._keys, calls, reads, durable, self._reply_timeout_s)
 
     async def _examine(self, calls: Wire) -> None:
         server, memory = self._ask(calls, "INFO", "server"), self._ask(calls, "INFO", "memory")

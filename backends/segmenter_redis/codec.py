@@ -96,7 +96,8 @@ def _append(command: Append, keys: Keys) -> tuple[Sequence[str], Arguments]:
     with_headers = any([record.headers for record in it.records])  # noqa: C419 - a list is faster
     width = 3 if with_headers else 2
     args: list[str | bytes | int] = [
-        *(it.producer, it.epoch, it.first, it.capacity, it.layout, it.overflow, it.forget_ms, LIMIT_PRODUCERS, width)
+        *(it.producer, it.epoch, it.first, it.capacity, it.layout, it.overflow, it.forget_ms, LIMIT_PRODUCERS),
+        *(1 if it.durability else 0, width),
     ]
     if with_headers:
         for record in it.records:
@@ -207,11 +208,11 @@ REPLIES: Mapping[bytes, Callable[[Raw], object]] = {
     b"Gone": lambda raw: Gone(),
     # creation and removal
     b"Created": lambda raw: partition.Created(),
-    b"Exists": lambda raw: partition.Exists(),
+    b"Exists": lambda raw: partition.Exists(raw[0].decode()),
     b"Dropped": lambda raw: partition.Dropped(),
     # ownership
     b"Claimed": lambda raw: partition.Claimed(
-        int(raw[0]), progress_from(*raw[1:5]), raw[5], int(raw[6]), raw[7].decode()
+        int(raw[0]), progress_from(*raw[1:5]), raw[5], int(raw[6]), int(raw[7]), raw[8].decode()
     ),
     b"Held": lambda raw: partition.Held(raw[0].decode(), int(raw[1])),
     b"Changed": lambda raw: partition.Changed(*_hold(raw)),

@@ -22,7 +22,7 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from segmenter.errors import InvalidArgument
 from segmenter_redis.codec import Arguments, ScriptCall
-from segmenter_redis.errors import backend_error, redacted
+from segmenter_redis.errors import Kind, backend_error, kind_of, redacted
 from segmenter_redis.scripts import SCRIPTS
 
 __all__ = ["Address", "Request", "Wire"]
@@ -101,11 +101,11 @@ class Request(Generic[R]):
         except Exception as error:  # whoever waits is told, and the wire goes on
             self.future.set_exception(error)
 
-    def fail(self, error: BaseException, where: str) -> None:
+    def fail(self, error: BaseException, where: str, *, sent: bool = True) -> None:
         """Hand an error over, unless nobody waits for it any more."""
         self.under_way = False
         if not self.future.done():
-            self.future.set_exception(backend_error(error, self.name, where))
+            self.future.set_exception(backend_error(error, self.name, where, sent=sent))
 
 
 class _Line:
@@ -147,8 +147,10 @@ class _Line:
         self._end.set()
         if self._timer:
             self._timer.cancel()
-        for request in chain(self._unanswered, self._unsent):
+        for request in self._unanswered:
             request.fail(error, self._address.shown)
+        for request in self._unsent:
+            request.fail(error, self._address.shown, sent=False)
 
     def close(self) -> None:
         """Break on purpose: nobody has to look at what fails by it."""
@@ -252,6 +254,8 @@ class _Line:
                 self.start([request])
             else:
                 request.fail(answer, self._address.shown)
+                if kind_of(answer) is Kind.FENCED:  # a name may by now lead to another server
+                    raise ConnectionError(f"given up after the answer {answer}")
 
     def _words(self, request: Request[Any]) -> Arguments:
         call = request.call
@@ -291,7 +295,7 @@ class Wire:
         """Send requests, in this order and in one packet with whatever else is started in this turn."""
         if self._closed:
             for request in requests:
-                request.fail(RuntimeError("the session is closed"), self._address.shown)
+                request.fail(RuntimeError("the session is closed"), self._address.shown, sent=False)
             return
         if self._line is None or self._line.broken:
             self._line = _Line(self._address)

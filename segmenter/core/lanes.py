@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 
 from segmenter.core.command import Entry
+from segmenter.core.continuity import Seen
 from segmenter.core.message import DELAYED, HELD, READY, SETTLED, STALE, STARTED, Message
 from segmenter.core.partition import Progress
 from segmenter.core.ranges import RangeSet
@@ -41,11 +42,13 @@ class KeyLanes:
         progress: Progress,
         clock: Callable[[], float],
         touched: Callable[[], None],
+        consumer: object = None,
     ) -> None:
         self.stream = stream
         self.group = group
         self.partition = partition
         self.epoch = epoch
+        self.consumer = consumer  # whoever hands them out, by identity
         self.position = progress.offset  # id of the last entry offered: the place to read on from
         self.version = 0  # rises with every change of the progress
         self.unsettled = 0
@@ -287,6 +290,11 @@ class KeyLanes:
     @property
     def _about(self) -> About:
         return {"stream": self.stream, "group": self.group, "partition": self.partition, "epoch": self.epoch}
+
+    @property
+    def seen(self) -> Seen:
+        """How far the log has been read."""
+        return Seen(self.position, self._next)
 
     def progress(self) -> Progress:
         """What to store now."""

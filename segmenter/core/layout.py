@@ -16,7 +16,7 @@ from segmenter.core.hashing import DEFAULT_HASH
 
 __all__ = ["FORMAT", "LoadStream", "Loaded", "StreamConfig", "StreamConflict", "StreamUpdated", "UpdateStream"]
 
-FORMAT = 1  # of everything that is stored; a newer one is refused
+FORMAT = 2  # of everything that is stored; a newer one is refused, the one before is read
 
 
 @frozen

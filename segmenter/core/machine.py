@@ -28,8 +28,6 @@ from segmenter.core.transitions import IGNORED, STANDINGS, TABLE, Standing, Stat
 
 __all__ = ["IllegalTransition", "advance"]
 
-RETRY_S = 0.1  # before a command without an answer is repeated
-
 
 class IllegalTransition(Exception):
     """The runtime told the machine something that cannot have happened in its state; nothing was changed."""
@@ -71,6 +69,8 @@ class _Step:
                 self._refresh() if older else self._observe(document)
             case sig.Excluded(document):
                 self._observe(document)
+            case sig.Vanished():
+                self._turn(Turn.EXPELLED, "lost")
             case sig.LeaseOver():
                 self._turn(Turn.EXPELLED, "expelled")
             case sig.Replied(command, reply):
@@ -112,7 +112,7 @@ class _Step:
 
     def _loaded(self, reply: doc.GroupLoaded) -> None:
         if reply.document is None:
-            self._turn(Turn.EXPELLED, "removed")
+            self._turn(Turn.EXPELLED, "lost")
         else:
             self._observe(reply.document)
 
@@ -158,7 +158,7 @@ class _Step:
     def _unanswered(self, command: Command[Any, Any]) -> None:
         match command:
             case doc.LoadGroup() | doc.UpdateGroup() if self.member.standing is not Standing.OUTSIDE:
-                self.effects.append(sig.Execute(command, RETRY_S))
+                self.effects.append(sig.Execute(command, again=True))
             case Claim() | Release() if command == self._hold(command.slot.partition).pending:
                 self._symbol(command.slot.partition, Symbol.UNANSWERED)
             case _:
@@ -287,7 +287,7 @@ class _Step:
     def _do_repeat(self, partition: int) -> None:
         pending = self._hold(partition).pending
         assert pending is not None  # noqa: S101 - CLAIMING and RELEASING have one
-        self.effects.append(sig.Execute(pending, RETRY_S))
+        self.effects.append(sig.Execute(pending, again=True))
 
     def _do_abandon(self, partition: int) -> None:
         claim = self._hold(partition).pending

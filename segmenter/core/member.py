@@ -16,7 +16,7 @@ __all__ = ["Hold", "Member", "Reason"]
 
 JITTER_S = 0.05  # at most, before a lost race is run again
 
-Reason = Literal["", "left", "expelled", "displaced", "removed"]
+Reason = Literal["", "left", "expelled", "displaced", "removed", "lost"]
 
 
 @frozen

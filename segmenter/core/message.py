@@ -132,6 +132,10 @@ class Message:
         """Whether this delivery was acknowledged."""
         return self._state == SETTLED
 
+    def handed_out_by(self, consumer: object) -> bool:
+        """Whether it came through this consumer, in this delivery or an earlier one."""
+        return self._lanes.consumer is consumer
+
     def ack(self) -> None:
         """Settle the message: it is done. Acknowledging twice changes nothing.
 

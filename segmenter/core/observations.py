@@ -7,14 +7,15 @@ from attrs import frozen
 __all__ = [
     "Admitted",
     "Departed",
+    "Gap",
     "Granted",
     "HandedBack",
     "Lost",
     "Missing",
     "Observation",
     "Reassigned",
-    "Skipped",
     "Stalled",
+    "Truncation",
 ]
 
 
@@ -30,7 +31,7 @@ class Departed:
     """The consumer is no longer a member."""
 
     member: str
-    reason: str  # left, expelled, displaced, removed
+    reason: str  # left, expelled, displaced, removed, lost
 
 
 @frozen
@@ -79,11 +80,22 @@ class Missing:
 
 
 @frozen
-class Skipped:
-    """Messages were dropped from the log before the group had read them."""
+class Gap:
+    """Messages were dropped from the log before the group had settled them."""
 
     member: str
     partition: int
+    count: int
+
+
+@frozen
+class Truncation:
+    """The server lost the end of a log: messages that had been read for the group are there no more."""
+
+    member: str
+    partition: int
+    after: str  # id of the last message that is left of what had been read
+    until: str  # id of the last message that had been read
     count: int
 
 
@@ -95,4 +107,4 @@ class Stalled:
     keys: tuple[str, ...]
 
 
-Observation = Admitted | Departed | Reassigned | Granted | HandedBack | Lost | Missing | Skipped | Stalled
+Observation = Admitted | Departed | Gap | Reassigned | Granted | HandedBack | Lost | Missing | Stalled | Truncation

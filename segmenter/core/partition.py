@@ -103,7 +103,9 @@ class Created:
 
 @frozen
 class Exists:
-    """It was there already and is left as it was."""
+    """It was there already and is left as it was; of a partition, with the token of its creation, or "" if unknown."""
+
+    incarnation: str = ""
 
 
 @frozen
@@ -121,7 +123,7 @@ class CreatePartition(Command[PartitionState, Created | Exists]):
 
     def apply(self, state: PartitionState | None, now_us: int) -> tuple[PartitionState | None, Created | Exists]:
         if state is not None:
-            return state, Exists()
+            return state, Exists(state.incarnation)
         return PartitionState(self.incarnation, self.layout), Created()
 
 
@@ -187,6 +189,7 @@ class Claimed:
     progress: Progress
     end: bytes  # id of the log's last entry
     first: int  # ordinal of the oldest entry that is left; above progress.read, messages were lost to trimming
+    added: int  # entries ever added; below progress.read, the end of the log was lost
     incarnation: str
 
 
@@ -252,8 +255,9 @@ class Claim(Command[PartitionState, Claimed | Held | Changed | Behind | Gone]):
 
     @staticmethod
     def _granted(state: PartitionState, lane: Lane) -> Claimed:
-        end = format_position(state.log.last)
-        return Claimed(lane.epoch, lane.progress, end, state.log.first_ordinal, state.incarnation)
+        log = state.log
+        end = format_position(log.last)
+        return Claimed(lane.epoch, lane.progress, end, log.first_ordinal, log.added, state.incarnation)
 
 
 # --- progress -------------------------------------------------------------------------------------------------------

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from attrs import frozen
 
-from segmenter.core.command import Cursor, PartitionSlot, Read, ReadReply
+from segmenter.core.command import Cursor, Entry, PartitionSlot, Read, ReadReply
 from segmenter.core.lanes import KeyLanes
 
 __all__ = ["LIMIT_CURSORS", "Plan", "has_room", "plan"]
@@ -26,19 +26,18 @@ class Plan:
     read: Read
     holds: tuple[KeyLanes, ...]
 
-    def deliver(self, reply: ReadReply, current: Mapping[int, KeyLanes]) -> list[KeyLanes]:
-        """Offer the reply to the holds it was asked for, and return those that got something.
+    def matching(self, reply: ReadReply) -> list[tuple[KeyLanes, Sequence[Entry]]]:
+        """Return what came for each hold that still is at the place it was asked for.
 
-        A partition that has meanwhile been given up, or taken anew, has another hold or none: what was read for the
-        earlier one is dropped. Reading has no effect on the server, so nothing is lost by that.
+        A partition that has meanwhile been given up, or taken anew, has another hold or none: whoever takes the
+        entries in must see that this one is still the present one. Reading has no effect on the server, so nothing is
+        lost by what is dropped.
         """
-        fed: list[KeyLanes] = []
-        for cursor, lanes in zip(self.read.cursors[1:], self.holds, strict=True):
-            entries = reply.get(cursor.log)
-            if entries and current.get(lanes.partition) is lanes and lanes.position == cursor.after:
-                lanes.offer(entries)
-                fed.append(lanes)
-        return fed
+        return [
+            (lanes, entries)
+            for cursor, lanes in zip(self.read.cursors[1:], self.holds, strict=True)
+            if (entries := reply.get(cursor.log)) and lanes.position == cursor.after
+        ]
 
 
 def plan(events: Cursor, holds: Sequence[KeyLanes], *, turn: int, count: int, wait_s: float) -> Plan:

@@ -12,6 +12,7 @@ from typing import Literal
 
 from attrs import evolve, frozen
 
+from segmenter.config import Durability
 from segmenter.core.command import Command, Gone, PartitionSlot
 from segmenter.core.log import Log, Producer, Record, forget_producers, format_position
 from segmenter.core.partition import PartitionState
@@ -28,6 +29,7 @@ __all__ = [
     "Superseded",
     "Trim",
     "Trimmed",
+    "Unconfirmed",
     "UnknownProducer",
 ]
 
@@ -89,7 +91,17 @@ class Full:
     lag: int
 
 
-AppendReply = Appended | Duplicate | Moved | Sealed | Superseded | UnknownProducer | OutOfSequence | Full | Gone
+@frozen
+class Unconfirmed:
+    """The batch stands in the log, and has not reached as far as its durability asks in the time there was."""
+
+    replicas: int  # that have it
+    disk: bool  # whether the server has written it to its own
+
+
+AppendReply = (
+    Unconfirmed | Appended | Duplicate | Moved | Sealed | Superseded | UnknownProducer | OutOfSequence | Full | Gone
+)
 
 
 def slowest_group(state: PartitionState) -> tuple[str, int] | None:
@@ -120,6 +132,7 @@ class Append(Command[PartitionState, AppendReply]):
     layout: int = 0
     overflow: Literal["refuse", "drop_oldest"] = "refuse"
     forget_ms: int = 600_000  # how long a silent producer is remembered when there are many
+    durability: Durability | None = None  # what the backend waits for; a store without disk and replicas: nothing
 
     def apply(self, state: PartitionState | None, now_us: int) -> tuple[PartitionState | None, AppendReply]:
         if state is None:

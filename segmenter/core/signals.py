@@ -33,6 +33,7 @@ __all__ = [
     "Stop",
     "Tick",
     "Unanswered",
+    "Vanished",
 ]
 
 # --- what it is told ------------------------------------------------------------------------------------------------
@@ -60,6 +61,11 @@ class Excluded:
     """A beat was refused: not a member by this document."""
 
     document: GroupState
+
+
+@frozen
+class Vanished:
+    """A beat found no document, not even a tombstone: it was deleted, evicted or wiped."""
 
 
 @frozen
@@ -126,7 +132,7 @@ class Tick:
     """Time has passed (see ``Member.timer``)."""
 
 
-Membership = Join | Leave | Learned | Excluded | LeaseOver | Heard | Silent
+Membership = Join | Leave | Learned | Excluded | Vanished | LeaseOver | Heard | Silent
 Event = Membership | Replied | Unanswered | Drained | Refused | Sought | Tick
 
 # --- what it asks for -----------------------------------------------------------------------------------------------
@@ -137,7 +143,7 @@ class Execute:
     """Have the backend execute a command, and tell the machine the reply, or that there was none."""
 
     command: Command[Any, Any]
-    after_s: float = 0.0
+    again: bool = False  # it had no answer: after a while, which whoever executes it decides
 
 
 @frozen

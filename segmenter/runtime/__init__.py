@@ -8,6 +8,9 @@
 ``reader``     the read under way.    ``committer``  the commits under way.    ``prober``  idle holdings.
 ``hooks``       the user's functions.
 ``sender``     one for a partition that is sent to: one append in flight.
+``receipts``   what a producer remembers, to name what was lost.    ``backoff``  waits between attempts.
+``home``       the process and event loop that an object belongs to.
 ``lifecycle``  creating and removing streams and groups, step by step, rolled forward by whoever meets it half done.
+``endings``    which observations end a consumer.
 ``failures``   the words for what ends a consumer or a send from outside.
 """

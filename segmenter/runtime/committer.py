@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from segmenter.core.machine import RETRY_S
 from segmenter.core.partition import Commit, CommitReply, Committed
 from segmenter.errors import BackendError
 from segmenter.port import Session
+from segmenter.runtime.backoff import Backoff
 from segmenter.runtime.holdings import Holdings
 
 __all__ = ["Committer"]
@@ -23,6 +23,7 @@ class Committer:
         holdings: Holdings,
         *,
         interval_s: float,
+        backoff: Backoff,
         leased: Callable[[], bool],
         refused: Callable[[int], None],
         failed: Callable[[BaseException], None],
@@ -31,6 +32,7 @@ class Committer:
         self._session = session
         self._holdings = holdings
         self._interval_s = interval_s
+        self._backoff = backoff
         self._leased = leased
         self._refused = refused
         self._failed = failed
@@ -53,9 +55,10 @@ class Committer:
             return
         error = future.exception()
         if error is None:
+            self._backoff.reset()
             self._settle(commit, future.result())
         elif isinstance(error, BackendError) and error.retriable:
-            self._loop.call_later(RETRY_S, self._repeat, commit)
+            self._loop.call_later(self._backoff.next_s(), self._repeat, commit)
         else:
             self._failed(error)
 

@@ -5,15 +5,25 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+from typing import Protocol
 
 from segmenter.core.command import GroupSlot, PartitionSlot
-from segmenter.core.observations import Observation, Skipped
+from segmenter.core.continuity import Cut, Memory, cut_by_claim
+from segmenter.core.observations import Gap, Observation, Truncation
 from segmenter.core.partition import Claimed, Release, Released
 from segmenter.runtime.holding import Holding
 from segmenter.runtime.holdings import Holdings
 from segmenter.runtime.hooks import Hooks, call_hook
 
 __all__ = ["Custody"]
+
+
+class Wakeable(Protocol):
+    """Whoever hands out the messages of what is held here."""
+
+    def wake(self) -> None:
+        """Have a turn soon."""
+        ...
 
 
 class Custody:
@@ -28,7 +38,7 @@ class Custody:
         clock: Callable[[], float],
         touched: Callable[[Holding], None],
         observe: Callable[[Observation], None],
-        wake: Callable[[], None],
+        pump: Wakeable,
     ) -> None:
         self._slot = slot
         self._holdings = holdings
@@ -36,21 +46,41 @@ class Custody:
         self._clock = clock
         self._touched = touched
         self._observe = observe
-        self._wake = wake
+        self._pump = pump
+        self._memories: dict[tuple[int, str], Memory] = {}  # of partitions held before, by incarnation
         self._seeking: dict[int, tuple[bytes, asyncio.Future[None]]] = {}
 
     def fetch(self, member: str, partition: int, grant: Claimed) -> None:
         """A claim was granted: hold the partition."""
         slot = PartitionSlot(self._slot.stream, partition)
-        holding = Holding(slot, self._slot.group, member, grant, clock=self._clock, touched=self._touched)
+        holding = Holding(
+            slot, self._slot.group, member, grant, clock=self._clock, touched=self._touched, consumer=self._pump
+        )
         self._holdings.add(holding)
-        skipped = grant.first - grant.progress.read
-        if skipped > 0:
-            self._observe(Skipped(member, partition, skipped))
+        self._compare(member, holding, self._memories.pop((partition, grant.incarnation), Memory()))
         call_hook(self._hooks.on_assigned, holding, self._hook_ended)
         seeking = self._seeking.pop(partition, None)
         if seeking is not None and not seeking[1].done():
             seeking[1].set_result(None)
+
+    def _compare(self, member: str, holding: Holding, memory: Memory) -> None:
+        """Tell what is lost, as far as the claim shows; what is read next may show the rest."""
+        grant, partition = holding.grant, holding.partition
+        cut = cut_by_claim(grant, memory)
+        if cut is not None:
+            self.tell_cut(member, partition, cut)
+        elif grant.first > grant.progress.read:
+            self._observe(Gap(member, partition, grant.first - grant.progress.read))
+        if cut is None:
+            ahead = tuple(seen for seen in memory.places if not seen.reached_by(holding.lanes.seen))
+            holding.earlier = Memory(ahead)
+
+    def tell_cut(self, member: str, partition: int, cut: Cut) -> None:
+        """The end of a log is lost."""
+        self._observe(Truncation(member, partition, cut.after.decode(), cut.until.decode(), cut.count))
+
+    def _remember(self, holding: Holding) -> None:
+        self._memories[holding.partition, holding.grant.incarnation] = holding.memory
 
     def stop(self, partition: int) -> None:
         """It is to move: start nothing more of it."""
@@ -64,6 +94,7 @@ class Custody:
     def drop(self, partition: int) -> None:
         """It was lost."""
         holding = self._holdings.remove(partition)
+        self._remember(holding)
         holding.lost()
         call_hook(self._hooks.on_lost, holding, self._hook_ended)
 
@@ -72,6 +103,7 @@ class Custody:
         holding = self._holdings.at(command.slot.partition, command.epoch)
         if holding is not None:
             self._holdings.remove(holding.partition)
+            self._remember(holding)
             holding.released() if isinstance(reply, Released) else holding.lost()
 
     def seek(self, partition: int, start: bytes) -> asyncio.Future[None] | None:
@@ -93,4 +125,4 @@ class Custody:
 
     def _hook_ended(self, holding: Holding) -> None:
         self._holdings.consider(holding)
-        self._wake()
+        self._pump.wake()

@@ -8,19 +8,23 @@ blocks the loop does not cost the membership. That must not go on for ever: a co
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable
 
 from segmenter.core.beats import Beat, Beaten, NotMember, Pulse
 from segmenter.core.command import Gone, GroupSlot
-from segmenter.core.signals import Event, Excluded, Learned, Silent
+from segmenter.core.signals import Event, Excluded, Learned, Silent, Vanished
 from segmenter.errors import BackendError
 from segmenter.port import Backend, Session
+from segmenter.runtime.backoff import Backoff
 from segmenter.runtime.host import Host
 
 __all__ = ["Heart", "Patient"]
 
-RECONNECT_S = 0.2  # before a lost connection is tried again
+STUCK_BEATS = 2  # left out in a row: the event loop is stuck
+
+_log = logging.getLogger("segmenter.heart")
 
 
 class Patient:
@@ -35,6 +39,8 @@ class Patient:
         alive: Callable[[], bool],
         known: Callable[[], str],
         tell: Callable[[Event], None],
+        stuck: Callable[[], None],
+        failed: Callable[[BaseException], None],
     ) -> None:
         self.slot = slot
         self.member = member
@@ -43,7 +49,10 @@ class Patient:
         self.busy = False
         self.alive = alive  # whether the pump turns
         self.known = known  # the version of the document that the pump has
-        self.tell = tell  # called in the heart's thread
+        self.tell = tell  # called in the heart's thread, as the next two
+        self.stuck = stuck
+        self.failed = failed
+        self.missed = 0  # beats in a row left out since the pump does not turn
 
 
 class Heart:
@@ -57,6 +66,7 @@ class Heart:
         self._wake: Callable[[], None] | None = None
         self._stopped = False
         self._session: Session | None = None
+        self._backoff = Backoff(host.chance)
         self._beats: set[asyncio.Task[None]] = set()
 
     def add(self, patient: Patient) -> None:
@@ -106,10 +116,21 @@ class Heart:
         for patient in due:
             patient.due = now + patient.pulse.interval_s
             if patient.alive():
+                patient.missed = 0
                 patient.busy = True
                 task = asyncio.get_running_loop().create_task(self._beat(patient))
                 self._beats.add(task)
                 task.add_done_callback(self._beats.discard)
+            else:
+                self._miss(patient)
+
+    @staticmethod
+    def _miss(patient: Patient) -> None:
+        """Leave a beat out. Twice in a row it is no process that just woke up from a sleep, heart and all."""
+        patient.missed += 1
+        if patient.missed == STUCK_BEATS:
+            _log.error("the event loop of %s stands still: it is beaten for no more", patient.member)
+            patient.stuck()
 
     async def _rest(self, woken: asyncio.Event) -> None:
         with self._lock:
@@ -129,9 +150,14 @@ class Heart:
         try:
             session = await self._connected()
             reply = await session.execute(Beat(patient.slot, patient.member, patient.known(), below))
-        except BackendError:
-            patient.due = min(patient.due, self._host.clock() + RECONNECT_S)
+        except BackendError as error:
+            if not error.retriable:
+                patient.failed(error)
+            patient.due = min(patient.due, self._host.clock() + self._backoff.next_s())
+        except Exception as error:  # such as a document that a later version wrote
+            patient.failed(error)
         else:
+            self._backoff.reset()
             self._answered(patient, sent, below, reply)
         finally:
             patient.busy = False
@@ -157,7 +183,8 @@ class Heart:
                 self.remove(patient)
                 patient.tell(Excluded(document))
             case Gone():
-                pass  # the lease runs out; the pump, which reads the document, says what is wrong
+                self.remove(patient)
+                patient.tell(Vanished())
 
     async def _close(self) -> None:
         with self._lock:

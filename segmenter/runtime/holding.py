@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from segmenter.core.command import PartitionSlot
+from segmenter.core.command import Entry, PartitionSlot
+from segmenter.core.continuity import Cut, Memory, Seen, what_is_left
 from segmenter.core.lanes import KeyLanes
-from segmenter.core.partition import Claimed, Commit, Progress
+from segmenter.core.partition import Claimed, Commit
 from segmenter.core.reading import has_room
 from segmenter.core.signals import Drained
 from segmenter.errors import ConsumerError, PartitionLost
 
 __all__ = ["Holding"]
+
+BEFORE_ANY = -1  # version of a progress that is not stored, though nothing was settled yet
 
 
 class Holding:
@@ -31,6 +34,7 @@ class Holding:
         *,
         clock: Callable[[], float],
         touched: Callable[[Holding], None],
+        consumer: object = None,
     ) -> None:
         self.slot = slot
         self.grant = grant
@@ -39,14 +43,16 @@ class Holding:
             group=group,
             partition=slot.partition,
             epoch=grant.epoch,
-            progress=_from_what_is_left(grant),
+            progress=what_is_left(grant),
             clock=clock,
             touched=lambda: touched(self),
+            consumer=consumer,
         )
         self.draining = False
         self.paused = False
         self.listed = False  # among those that may have something to hand out
         self.seek: bytes = b""
+        self.earlier = Memory()  # of an earlier hold, while it may tell something
         self.hooks: set[asyncio.Task[None]] = set()  # of the user's, still running
         self.confirmed_at = clock()  # when the server last said that it is ours
         self.dirty_since = math.inf  # when the progress first differed from what is stored
@@ -54,9 +60,11 @@ class Holding:
         self._group = group
         self._member = member
         self._full = False
-        self._stored = self.lanes.version
+        self._stored = self.lanes.version if grant.progress.offset == self.lanes.position else BEFORE_ANY
         self._number = 0
+        self._settled = Seen(grant.progress.offset, grant.progress.read)  # as stored
         self._pending: tuple[Commit, int] | None = None  # and the version it carries
+        self._asked_at = math.inf  # when the commit in flight was first sent
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
 
     @property
@@ -69,6 +77,20 @@ class Holding:
         share = 2 if self._full else 1
         self._full = not has_room(self.lanes, max(1, messages // share), size_bytes // share)
         return not (self._full or self.draining or self.paused)
+
+    def offer(self, entries: Sequence[Entry]) -> Cut | None:
+        """Take entries in; tell what they show to be lost of what was read under an earlier hold."""
+        before = self.lanes.seen
+        self.lanes.offer(entries)
+        if not self.earlier.places:
+            return None
+        self.earlier, cut = self.earlier.compare(entries, before, self.lanes.seen)
+        return cut
+
+    @property
+    def memory(self) -> Memory:
+        """What a later hold is to be compared with."""
+        return Memory((self._settled, self.lanes.seen))
 
     # --- commits ----------------------------------------------------------------------------------------------------
 
@@ -89,14 +111,21 @@ class Holding:
         self._number += 1
         commit = Commit(self.slot, self._group, self._member, self.grant.epoch, self._number, self.lanes.progress())
         self._pending = (commit, self.lanes.version)
+        self._asked_at = self._clock()
         self.dirty_since = math.inf
         return commit
+
+    def unconfirmed(self, for_s: float) -> bool:
+        """Whether a commit has been without an answer for so long that nothing more should be started."""
+        return self._clock() - self._asked_at > for_s
 
     def committed(self, commit: Commit) -> None:
         """The commit in flight was stored."""
         if self._pending is not None and self._pending[0] is commit:
             self._stored = self._pending[1]
             self._pending = None
+            self._asked_at = math.inf
+            self._settled = Seen(commit.progress.offset, commit.progress.read)
             self.confirmed_at = self._clock()
             self._resolve()
 
@@ -145,13 +174,3 @@ class Holding:
             **about,  # type: ignore[arg-type]
             epoch=self.grant.epoch,
         )
-
-
-def _from_what_is_left(grant: Claimed) -> Progress:
-    """The progress to go on from: messages that were dropped from the log unread are passed over."""
-    progress = grant.progress
-    if grant.first <= progress.read:
-        return progress
-    left = tuple((max(start, grant.first), end) for start, end in progress.ranges if end > grant.first)
-    attempts = tuple((ordinal, count) for ordinal, count in progress.attempts if ordinal >= grant.first)
-    return Progress(progress.offset, grant.first, left, attempts)

@@ -15,9 +15,11 @@ __all__ = ["Holdings"]
 class Holdings:
     """All holdings by partition; ``available`` is set while one of them may have something to hand out."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], patience_s: float) -> None:
+        """Take the clock, and how long a commit may be without an answer before its partition starts nothing more."""
         self.available = asyncio.Event()
         self._clock = clock
+        self._patience_s = patience_s
         self._held: dict[int, Holding] = {}
         self._candidates: deque[Holding] = deque()
         self._paused: set[int] = set()
@@ -76,11 +78,8 @@ class Holdings:
         taken: list[Message] = []
         while self._candidates and len(taken) < limit and not (taken and one_partition):
             holding = self._candidates[0]
-            some = (
-                []
-                if holding.paused or holding.hooks
-                else holding.lanes.take(limit - len(taken), whole_batch=whole_batch)
-            )
+            blocked = holding.paused or holding.hooks or holding.unconfirmed(self._patience_s)
+            some = [] if blocked else holding.lanes.take(limit - len(taken), whole_batch=whole_batch)
             taken += some
             if some and holding.lanes.startable:
                 self._candidates.rotate(-1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import secrets
 import threading
 import time
@@ -55,4 +56,5 @@ class Host:
 
     clock: Callable[[], float] = _boot_clock()  # seconds; readable in any thread
     nonce: Callable[[], str] = lambda: secrets.token_hex(6)  # unique for ever
+    chance: Callable[[], float] = random.random  # from 0 to 1
     place_heart: Placement = in_thread

@@ -25,6 +25,8 @@ class Lease:
         alive: Callable[[], bool],
         known: Callable[[], str],
         tell: Callable[[Event], None],
+        stuck: Callable[[], None],
+        failed: Callable[[BaseException], None],
     ) -> None:
         self._heart = heart
         self._slot = slot
@@ -33,12 +35,23 @@ class Lease:
         self._alive = alive
         self._known = known
         self._tell = tell
+        self._stuck = stuck
+        self._failed = failed
         self._patient: Patient | None = None
 
     def begin(self, member: str, since: float) -> None:
         """Be a member from now on; ``since`` is when the write that made it one was sent."""
         pulse = Pulse(self._session_s, lease_from=since)
-        self._patient = Patient(self._slot, member, pulse, alive=self._alive, known=self._known, tell=self._tell)
+        self._patient = Patient(
+            self._slot,
+            member,
+            pulse,
+            alive=self._alive,
+            known=self._known,
+            tell=self._tell,
+            stuck=self._stuck,
+            failed=self._failed,
+        )
         self._heart.add(self._patient)
 
     def end(self) -> None:

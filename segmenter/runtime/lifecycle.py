@@ -26,7 +26,16 @@ from segmenter.core.group import (
 )
 from segmenter.core.layout import FORMAT, Loaded, LoadStream, StreamConfig, StreamUpdated, UpdateStream
 from segmenter.core.log import format_position
-from segmenter.core.partition import CreateLane, CreatePartition, DropLane, DropPartition, Probe, Probed, Release
+from segmenter.core.partition import (
+    CreateLane,
+    CreatePartition,
+    DropLane,
+    DropPartition,
+    Exists,
+    Probe,
+    Probed,
+    Release,
+)
 from segmenter.errors import (
     GroupNotEmpty,
     NonExistentStream,
@@ -36,7 +45,7 @@ from segmenter.errors import (
     UnsupportedFormat,
 )
 from segmenter.port import Session
-from segmenter.runtime.failures import stream_lost
+from segmenter.runtime.failures import remains, stream_lost
 
 __all__ = ["Lifecycle", "OpenGroup"]
 
@@ -88,6 +97,7 @@ class Lifecycle:
 
         Raises:
             StreamMismatch: it is there with other properties.
+            StreamLost: the partitions of an earlier stream of that name are still there.
             UnsupportedFormat: a later version of the library made it.
         """
         for _ in range(LIMIT_RACES):
@@ -139,7 +149,9 @@ class Lifecycle:
         after: StreamConfig | None
         if config.state == "creating":
             for slot in slots:
-                await self._execute(CreatePartition(slot, config.incarnation, config.layout))
+                reply = await self._execute(CreatePartition(slot, config.incarnation, config.layout))
+                if isinstance(reply, Exists) and reply.incarnation != config.incarnation:
+                    raise remains(slot)
             after = evolve(config, version=self._nonce(), state="ready")
         else:
             for slot in slots:

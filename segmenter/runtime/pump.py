@@ -10,23 +10,27 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from segmenter.config import ConsumerOptions
 from segmenter.core import signals as sig
-from segmenter.core.command import Command, Cursor, GroupSlot, PartitionSlot
+from segmenter.core.beats import BEATS_PER_SESSION, LEASE_SHARE
+from segmenter.core.command import Command, Cursor, GroupSlot
 from segmenter.core.group import GroupState, UpdateGroup
 from segmenter.core.machine import advance
 from segmenter.core.member import Member
 from segmenter.core.message import Message
-from segmenter.core.observations import Admitted, Departed, Missing, Observation, Stalled
+from segmenter.core.observations import Admitted, Departed, Observation, Stalled
 from segmenter.core.partition import Release
 from segmenter.errors import BackendError, ConsumerDead, SegmenterError
 from segmenter.port import Session
 from segmenter.runtime.alarm import Alarm
+from segmenter.runtime.backoff import LIMIT_S, Backoff
 from segmenter.runtime.committer import Committer
 from segmenter.runtime.custody import Custody
-from segmenter.runtime.failures import as_segmenter_error, group_removed, seat_taken, stream_lost
+from segmenter.runtime.endings import ending
+from segmenter.runtime.failures import as_segmenter_error, handler_stuck
 from segmenter.runtime.heart import Heart
 from segmenter.runtime.holding import Holding
 from segmenter.runtime.holdings import Holdings
@@ -63,15 +67,18 @@ class Pump:
         self._host = host
         self._hooks = hooks
         self._loop = asyncio.get_running_loop()
-        self._holdings = Holdings(host.clock)
+        self._backoff = Backoff(host.chance, min(LIMIT_S, options.session_timeout_s / BEATS_PER_SESSION))
+        self._holdings = Holdings(host.clock, LEASE_SHARE * options.session_timeout_s)
         self._custody = Custody(
-            slot, self._holdings, hooks, clock=host.clock, touched=self._touched, observe=self._observe, wake=self.wake
+            slot, self._holdings, hooks, clock=host.clock, touched=self._touched, observe=self._observe, pump=self
         )
         self._reader = Reader(
             session,
             Cursor(slot, events_end),
             self._holdings,
             options,
+            backoff=self._backoff,
+            cut=lambda partition, cut: self._custody.tell_cut(self._member.me, partition, cut),
             heard=lambda event: self.tell(sig.Heard(event)),
             failed=self.end,
             wake=self.wake,
@@ -80,6 +87,7 @@ class Pump:
             session,
             self._holdings,
             interval_s=options.commit_interval_s,
+            backoff=self._backoff,
             leased=lambda: self._lease.valid,
             refused=self._refused,
             failed=self.end,
@@ -92,7 +100,9 @@ class Pump:
             clock=host.clock,
             alive=self._turns_in_time,
             known=lambda: self._member.document.version,
-            tell=self.tell_from_thread,
+            tell=lambda event: self._from_thread(self.tell, event),
+            stuck=lambda: self._from_thread(self._stuck),
+            failed=lambda error: self._from_thread(self.end, error),
         )
         self._prober = Prober(
             session, self._holdings, slot.group, options.session_timeout_s, refused=self._refused, failed=self.end
@@ -101,6 +111,7 @@ class Pump:
         self._joining: tuple[UpdateGroup | None, float] = (None, 0.0)  # the last change asked for, and when
         self._inbox: deque[sig.Event] = deque()
         self._turned_at = host.clock()
+        self._stall_s = max(options.max_processing_time_s, 2 * READ_WAIT_S)
         self._alarm = Alarm(host.clock)
         self._moved_at = math.inf  # when a message was last handed out or settled; inf once standstill was reported
         self._leaving = False
@@ -208,10 +219,10 @@ class Pump:
         self._inbox.append(event)
         self.wake()
 
-    def tell_from_thread(self, event: sig.Event) -> None:
-        """The same, from another thread."""
+    def _from_thread(self, call: Callable[..., None], *arguments: object) -> None:
+        """Make a call that comes from the heart's thread."""
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self.tell, event)
+            self._loop.call_soon_threadsafe(call, *arguments)
 
     def _refused(self, partition: int) -> None:
         self.tell(sig.Refused(partition))
@@ -303,8 +314,8 @@ class Pump:
 
     def _do(self, effect: sig.Effect) -> None:
         match effect:
-            case sig.Execute(command, after_s):
-                self._execute(command) if not after_s else self._loop.call_later(after_s, self._execute, command)
+            case sig.Execute(command, again):
+                self._execute(command) if not again else self._execute_again(command)
             case sig.Fetch(partition, grant):
                 self._custody.fetch(self._member.me, partition, grant)
             case sig.Stop(partition):
@@ -320,11 +331,15 @@ class Pump:
         if not self.ended.is_set():
             self._session.execute(command).add_done_callback(lambda future: self._answered(command, future))
 
+    def _execute_again(self, command: Command[Any, Any]) -> None:
+        self._loop.call_later(self._backoff.next_s(), self._execute, command)
+
     def _answered(self, command: Command[Any, Any], future: asyncio.Future[Any]) -> None:
         if future.cancelled() or self.ended.is_set():
             return
         error = future.exception()
         if error is None:
+            self._backoff.reset()
             if isinstance(command, Release):
                 self._custody.released(command, future.result())
             self.tell(sig.Replied(command, future.result()))
@@ -336,35 +351,31 @@ class Pump:
     def _observe(self, observation: Observation) -> None:
         for observer in self._hooks.observers:
             observer(observation)
-        match observation:
-            case Admitted(member):
-                self._lease.begin(member, self._joining[1])
-                if not self._admitted.done():
-                    self._admitted.set_result(None)
-            case Departed(reason=reason):
-                self._depart(reason)
-            case Missing(partition=partition):
-                self.end(stream_lost(PartitionSlot(self._slot.stream, partition)))
-            case _:
-                pass
+        if isinstance(observation, Admitted):
+            self._lease.begin(observation.member, self._joining[1])
+            if not self._admitted.done():
+                self._admitted.set_result(None)
+        error = ending(observation, self._slot, self._options)
+        if error is not None:
+            self.end(error)
+        elif isinstance(observation, Departed):
+            self._depart(observation.reason)
 
     def _turns_in_time(self) -> bool:
         """Proof of life, asked by the heart: whether the loop that runs the consumer still turns."""
-        stall_s = max(self._options.max_processing_time_s, 2 * READ_WAIT_S)
-        return self._host.clock() - self._turned_at < stall_s
+        return self._host.clock() - self._turned_at < self._stall_s
+
+    def _stuck(self) -> None:
+        """The loop turns again, after the heart had given it up."""
+        self.end(handler_stuck(self._slot, self._host.clock() - self._turned_at, self._stall_s))
 
     def _depart(self, reason: str) -> None:
         self._lease.end()
-        match reason:
-            case "displaced":
-                self.end(seat_taken(self._slot, self._options.instance_id))
-            case "removed":
-                self.end(group_removed(self._slot))
-            case "expelled" if not self._leaving:
-                self._member = self._new_member(self._member.document)
-                self.tell(sig.Join())
-            case _:
-                self.end(None)
+        if reason == "expelled" and not self._leaving:
+            self._member = self._new_member(self._member.document)
+            self.tell(sig.Join())
+        else:
+            self.end(None)
 
     # --- the end ----------------------------------------------------------------------------------------------------
 

@@ -9,12 +9,13 @@ from attrs import evolve
 
 from segmenter.config import LIMIT_BATCH, ConsumerOptions
 from segmenter.core.command import Cursor, GroupSlot, ReadReply
+from segmenter.core.continuity import Cut
 from segmenter.core.events import Announcement, Changed, announcement_of
 from segmenter.core.lanes import KeyLanes
-from segmenter.core.machine import RETRY_S
 from segmenter.core.reading import LIMIT_CURSORS, Plan, plan
 from segmenter.errors import BackendError
 from segmenter.port import Session
+from segmenter.runtime.backoff import Backoff
 from segmenter.runtime.holdings import Holdings
 
 __all__ = ["READ_WAIT_S", "Reader"]
@@ -32,7 +33,9 @@ class Reader:
         holdings: Holdings,
         options: ConsumerOptions,
         *,
+        backoff: Backoff,
         heard: Callable[[Changed | Announcement], None],
+        cut: Callable[[int, Cut], None],
         failed: Callable[[BaseException], None],
         wake: Callable[[], None],
     ) -> None:
@@ -40,7 +43,9 @@ class Reader:
         self._events = events
         self._holdings = holdings
         self._options = options
+        self._backoff = backoff
         self._heard = heard
+        self._cut = cut
         self._failed = failed
         self._wake = wake
         self._loop = asyncio.get_running_loop()
@@ -80,18 +85,23 @@ class Reader:
             return
         error = future.exception()
         if error is None:
+            self._backoff.reset()
             self._deliver(planned, future.result())
         elif isinstance(error, BackendError) and error.retriable:
-            self._not_before = self._loop.time() + RETRY_S
-            self._loop.call_later(RETRY_S, self._wake)
+            wait_s = self._backoff.next_s()
+            self._not_before = self._loop.time() + wait_s
+            self._loop.call_later(wait_s, self._wake)
         else:
             self._failed(error)
 
     def _deliver(self, planned: Plan, reply: ReadReply) -> None:
-        current = {holding.partition: holding.lanes for holding in self._holdings if not holding.draining}
-        for lanes in planned.deliver(reply, current):
-            holding = self._holdings.at(lanes.partition)
+        current = {holding.lanes: holding for holding in self._holdings if not holding.draining}
+        for lanes, entries in planned.matching(reply):
+            holding = current.get(lanes)
             if holding is not None:
+                cut = holding.offer(entries)
+                if cut is not None:
+                    self._cut(holding.partition, cut)
                 self._holdings.consider(holding)
         for entry in reply.get(self._events_log, ()):
             self._events = evolve(self._events, after=entry[0])

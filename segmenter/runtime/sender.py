@@ -15,7 +15,7 @@ from attrs import define, frozen
 
 from segmenter.config import LIMIT_BATCH, LIMIT_BATCH_BYTES, StreamOptions
 from segmenter.core.command import Gone, PartitionSlot
-from segmenter.core.log import Record, format_position, parse_position
+from segmenter.core.log import Record
 from segmenter.core.retention import (
     Append,
     Appended,
@@ -26,17 +26,28 @@ from segmenter.core.retention import (
     OutOfSequence,
     Sealed,
     Superseded,
+    Unconfirmed,
     UnknownProducer,
 )
-from segmenter.errors import About, BackendError, SegmenterError, SendError, SendUnknown, StreamFull
+from segmenter.errors import BackendError, SegmenterError, ServerFull, StreamFull
 from segmenter.port import Session
-from segmenter.runtime.failures import as_segmenter_error, stream_lost
+from segmenter.runtime.backoff import Backoff
+from segmenter.runtime.failures import (
+    as_segmenter_error,
+    laid_out_anew,
+    not_in_order,
+    send_unknown,
+    sends_lost,
+    stream_full,
+    stream_lost,
+    too_few_copies,
+)
+from segmenter.runtime.receipts import Receipts, ids_of
 
 __all__ = ["Outbox", "Sent"]
 
-RETRY_S = 0.1
-WAIT_FOR_ROOM_S = 0.05
 LIMIT_RENEWALS = 3  # of the producer epoch for one batch
+FORGET_DEADLINES = 10  # send time-outs that a silent producer is remembered for
 
 
 @frozen
@@ -55,6 +66,17 @@ class Parcel:
     done: asyncio.Future[list[Sent]]
 
 
+@define
+class Flight:
+    """The batch under way: what was asked, and what is known of it."""
+
+    command: Append
+    deadline: float
+    renewals: int = 0
+    doubtful: bool = False  # an attempt got no answer, so it may have been executed
+    made_room: bool = False  # memory was full, and what could be trimmed has been
+
+
 class Outbox:
     """The way into one partition."""
 
@@ -67,6 +89,8 @@ class Outbox:
         *,
         capacity: Callable[[], int],
         layout: int,
+        chance: Callable[[], float],
+        make_room: Callable[[], asyncio.Future[None]],
     ) -> None:
         self._slot = slot
         self._producer = producer
@@ -74,43 +98,41 @@ class Outbox:
         self._options = options
         self._capacity = capacity
         self._layout = layout
+        self._make_room = make_room
+        self._backoff = Backoff(chance)
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Parcel] = deque()
         self._flying: list[Parcel] = []
-        self._command: Append | None = None  # in flight or frozen
-        self._deadline = 0.0
-        self._renewals = 0
+        self._flight: Flight | None = None
         self._epoch = 1
         self._next = 1  # sequence number of the next record
+        self._receipts = Receipts()
+        self._acknowledged_at = self._loop.time()
         self._scheduled = False
 
     def add(self, records: Sequence[Record]) -> asyncio.Future[list[Sent]]:
         """Hand records over; the future tells where they stand once they do."""
         parcel = Parcel(records, self._loop.create_future())
         self._waiting.append(parcel)
-        if not self._scheduled and self._command is None:
+        if not self._scheduled and self._flight is None:
             self._scheduled = True
             self._loop.call_soon(self._flush)  # so that the sends of one turn of the loop make one batch
         return parcel.done
 
     def close(self, error: SegmenterError) -> None:
         """Give up what has not been sent, and say that what is in flight is unknown."""
-        waiting, self._waiting = self._waiting, deque()
-        for parcel in (*self._flying, *waiting):
-            _fail(parcel, error)
-        self._flying = []
+        self._fail_all(error)
 
     # --- a batch ----------------------------------------------------------------------------------------------------
 
     def _flush(self) -> None:
         self._scheduled = False
-        if self._command is not None:
+        if self._flight is not None:
             return
         records = self._next_batch()
         if records:
-            self._deadline = self._loop.time() + self._options.send_timeout_s
-            self._renewals = 0
-            self._dispatch(records)
+            self._flight = Flight(self._append(records), self._loop.time() + self._options.send_timeout_s)
+            self._send()
 
     def _next_batch(self) -> list[Record]:
         """Whole parcels up to the limits; a parcel that nobody waits for any more is left out."""
@@ -129,8 +151,8 @@ class Outbox:
             self._flying.append(self._waiting.popleft())
         return records
 
-    def _dispatch(self, records: Sequence[Record]) -> None:
-        self._command = Append(
+    def _append(self, records: Sequence[Record]) -> Append:
+        return Append(
             slot=self._slot,
             producer=self._producer,
             epoch=self._epoch,
@@ -139,119 +161,146 @@ class Outbox:
             capacity=self._capacity(),
             layout=self._layout,
             overflow="drop_oldest" if self._options.on_full == "drop_oldest" else "refuse",
-            forget_ms=int(self._options.send_timeout_s * 10_000),
+            forget_ms=int(self._remembered_s * 1000),
+            durability=self._options.durability,
         )
-        self._send()
 
     def _send(self) -> None:
-        if self._command is not None:
-            self._session.execute(self._command).add_done_callback(self._answered)
+        if self._flight is not None:
+            self._session.execute(self._flight.command).add_done_callback(self._answered)
 
     def _answered(self, future: asyncio.Future[AppendReply]) -> None:
-        if future.cancelled() or self._command is None:
+        if future.cancelled() or self._flight is None:
             return
         error = future.exception()
         if error is None:
-            self._settle(self._command, future.result())
-        elif isinstance(error, BackendError) and error.retriable:
-            self._again(self._command, RETRY_S, lambda: self._unknown(error))
+            self._settle(self._flight, future.result())
+        elif isinstance(error, ServerFull):
+            self._server_full(self._flight, error)
+        elif isinstance(error, BackendError):
+            self._unanswered(self._flight, error)
         else:
             self._give_up(as_segmenter_error(error))
 
-    def _settle(self, command: Append, reply: AppendReply) -> None:
+    def _settle(self, flight: Flight, reply: AppendReply) -> None:
         match reply:
             case Appended(first) | Duplicate(first):
-                self._next += len(command.records)
-                self._deliver(first)
+                self._deliver(flight.command, first)
+            case Unconfirmed():
+                flight.doubtful = True  # it stands in the log, and may not survive
+                self._again(flight, too_few_copies(self._slot, self._options.durability, reply))
             case Full():
-                self._full(command, reply)
-            case OutOfSequence() | UnknownProducer():
-                self._renew(command, self._epoch)
+                self._full(flight, reply)
+            case OutOfSequence(last):
+                self._lost(flight, last)
+            case UnknownProducer():
+                self._lost(flight, self._next - 1 if self._forgotten else 0)
             case Superseded(epoch):
-                self._renew(command, epoch)
+                self._renew(flight, epoch)
             case Gone():
                 self._give_up(stream_lost(self._slot))
             case Moved() | Sealed():
-                self._give_up(SendError(f"{self._where} was laid out anew: open the stream again", **self._about))
+                self._give_up(laid_out_anew(self._slot))
 
-    def _deliver(self, first: bytes) -> None:
-        ms, seq = parse_position(first)
+    def _deliver(self, command: Append, first_id: bytes) -> None:
+        self._receipts.add(command.first, len(command.records), first_id)
+        self._next += len(command.records)
+        self._acknowledged_at = self._loop.time()
+        self._backoff.reset()
+        ids = iter(ids_of(first_id, len(command.records)))
         for parcel in self._flying:
-            ids = [format_position((ms, seq + n)).decode() for n in range(len(parcel.records))]
-            seq += len(ids)
+            sent = [Sent(self._slot.partition, next(ids)) for _ in parcel.records]
             if not parcel.done.done():
-                parcel.done.set_result([Sent(self._slot.partition, entry_id) for entry_id in ids])
+                parcel.done.set_result(sent)
         self._finish()
 
     def _finish(self) -> None:
         self._flying = []
-        self._command = None
+        self._flight = None
         self._flush()
 
-    # --- what may go wrong ------------------------------------------------------------------------------------------
+    # --- no answer, and no room -------------------------------------------------------------------------------------
 
-    def _again(self, command: Append, after_s: float, otherwise: Callable[[], None]) -> None:
+    def _again(self, flight: Flight, otherwise: SegmenterError) -> None:
         """Send the frozen batch again, unless its time is over."""
-        if self._loop.time() + after_s < self._deadline:
+        after_s = self._backoff.next_s()
+        if self._loop.time() + after_s < flight.deadline:
             self._loop.call_later(after_s, self._send)
         else:
-            otherwise()
+            self._give_up(otherwise)
 
-    def _renew(self, command: Append, epoch: int) -> None:
-        """Go on as a new epoch of the producer: nothing of this batch was appended under the old one."""
-        self._epoch, self._next = epoch + 1, 1
-        self._renewals += 1
-        if self._renewals > LIMIT_RENEWALS:
-            self._give_up(SendUnknown(f"{self._where} keeps refusing this producer's sequence", **self._about))
+    def _unanswered(self, flight: Flight, error: BackendError) -> None:
+        flight.doubtful = flight.doubtful or not error.refused
+        if error.retriable:
+            self._again(flight, error)
         else:
-            self._dispatch(command.records)
+            self._give_up(error)
 
-    def _full(self, command: Append, reply: Full) -> None:
-        def refuse() -> None:
-            self._give_up(self._stream_full(command, reply))
-
+    def _full(self, flight: Flight, reply: Full) -> None:
+        error = stream_full(self._slot, flight.command.capacity, reply)
         if self._options.on_full == "wait":
-            self._again(command, WAIT_FOR_ROOM_S, refuse)
+            self._again(flight, error)
         else:
-            refuse()
+            self._give_up(error)
 
-    def _stream_full(self, command: Append, reply: Full) -> StreamFull:
-        blame = (
-            f"group {reply.group!r} has yet to settle {reply.lag} messages: let it catch up, add consumers, "
-            "raise partition_size, or remove the group"
-            if reply.group is not None
-            else "no group is registered yet: register its consumers first, or raise partition_size"
-        )
-        return StreamFull(
-            f"{self._where} is full at {command.capacity} messages; {blame}",
-            stream=self._slot.stream,
-            partition=self._slot.partition,
-            slowest=reply.group,
-            lag=reply.lag,
-        )
-
-    def _unknown(self, cause: BaseException) -> None:
-        self._epoch, self._next = self._epoch + 1, 1
-        error = SendUnknown(
-            f"{self._where} gave no answer within {self._options.send_timeout_s:g} s: "
-            "the messages may or may not be in the stream",
-            **self._about,
-        )
-        error.__cause__ = cause
-        self._give_up(error)
+    def _server_full(self, flight: Flight, error: ServerFull) -> None:
+        """Have everything trimmed that may be; who does not wait for room is told when that was not enough."""
+        if flight.made_room and self._options.on_full != "wait":
+            self._give_up(error)
+            return
+        flight.made_room = True
+        self._make_room().add_done_callback(lambda _: self._unanswered(flight, error))
 
     def _give_up(self, error: SegmenterError) -> None:
+        if self._flight is not None and self._flight.doubtful:
+            self._begin_epoch(self._epoch + 1)  # should it come late, it must not be taken for the next one
+            if isinstance(error, BackendError | StreamFull):  # true of the last attempt, and not of all
+                error = send_unknown(self._slot, self._options.send_timeout_s, error)
         for parcel in self._flying:
             _fail(parcel, error)
         self._finish()
 
-    @property
-    def _where(self) -> str:
-        return f"partition {self._slot.partition} of {self._slot.stream!r}"
+    # --- the sequence -----------------------------------------------------------------------------------------------
+
+    def _lost(self, flight: Flight, last: int) -> None:
+        """The partition knows numbers up to ``last`` only: what was acknowledged above it is lost."""
+        count = self._next - 1 - last
+        if count <= 0:
+            self._renew(flight, self._epoch)
+            return
+        error = sends_lost(self._slot, count, self._receipts.above(last))
+        self._begin_epoch(self._epoch + 1)
+        self._fail_all(error)
+
+    def _renew(self, flight: Flight, epoch: int) -> None:
+        """Go on above an epoch of the producer: nothing of this batch was appended under it."""
+        self._begin_epoch(epoch + 1)
+        flight.renewals += 1
+        if flight.renewals > LIMIT_RENEWALS:
+            self._give_up(not_in_order(self._slot))
+        else:
+            flight.command = self._append(flight.command.records)
+            self._send()
+
+    def _begin_epoch(self, epoch: int) -> None:
+        self._epoch, self._next = epoch, 1
+        self._receipts.clear()
 
     @property
-    def _about(self) -> About:
-        return {"stream": self._slot.stream, "partition": self._slot.partition}
+    def _remembered_s(self) -> float:
+        return FORGET_DEADLINES * self._options.send_timeout_s
+
+    @property
+    def _forgotten(self) -> bool:
+        """Whether the partition may have forgotten this producer since it was silent for so long."""
+        return self._loop.time() - self._acknowledged_at >= self._remembered_s
+
+    def _fail_all(self, error: SegmenterError) -> None:
+        waiting, self._waiting = self._waiting, deque()
+        for parcel in (*self._flying, *waiting):
+            _fail(parcel, error)
+        self._flying = []
+        self._flight = None
 
 
 def _fail(parcel: Parcel, error: SegmenterError) -> None:

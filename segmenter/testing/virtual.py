@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import random
 import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -55,7 +56,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 def virtual_host(loop: asyncio.AbstractEventLoop, prefix: str = "") -> Host:
     """A host on a loop's time: the heart is a task of it, and ids count up, so that a run repeats exactly."""
     counter = itertools.count(1)
-    return Host(clock=loop.time, nonce=lambda: f"{prefix}{next(counter)}", place_heart=in_task)
+    chance = random.Random(prefix).random
+    return Host(clock=loop.time, nonce=lambda: f"{prefix}{next(counter)}", chance=chance, place_heart=in_task)
 
 
 def run_virtually(main: Callable[[], Coroutine[Any, Any, T]], *, limit_s: float = 86_400.0) -> T:

@@ -237,7 +237,7 @@ async def test_among_many_producers_those_long_silent_are_forgotten(place: Place
 async def test_creating_twice_changes_nothing(place: Place) -> None:
     await place.create("a")
     await place.append(1)
-    assert await place.ask(CreatePartition(ORDERS, "other")) == Exists()
+    assert await place.ask(CreatePartition(ORDERS, "other")) == Exists("born")
     assert await place.ask(CreateLane(ORDERS, "a", b"latest")) == Exists()
     assert (await place.probe()).incarnation == "born"
     assert (await place.probe()).progress.read == 0

@@ -23,11 +23,12 @@ from segmenter.core.observations import Admitted, Granted, Observation
 from segmenter.core.partition import CreateLane, CreatePartition, Lane, PartitionState, Progress
 from segmenter.core.transitions import State
 
-__all__ = ["DELAY_S", "GROUP", "SESSION_S", "Cluster", "Request", "Slots"]
+__all__ = ["DELAY_S", "GROUP", "RETRY_S", "SESSION_S", "Cluster", "Request", "Slots"]
 
 GROUP = GroupSlot("orders", "g")
 SESSION_S = 1.0
 DELAY_S = 0.1  # of rebalancing
+RETRY_S = 0.1  # before a command without an answer is repeated
 STEP_S = 0.05  # in which time passes
 
 
@@ -170,8 +171,8 @@ class Cluster:
 
     def _do(self, name: str, effect: sig.Effect) -> None:
         match effect:
-            case sig.Execute(command, after_s):
-                self.wire.append(Request(name, command, self.now + after_s))
+            case sig.Execute(command, again):
+                self.wire.append(Request(name, command, self.now + again * RETRY_S))
             case sig.Fetch(partition):
                 self.fetched.add((name, partition))
             case sig.Stop(partition):

@@ -43,14 +43,14 @@ def step_in(state: State) -> machine._Step:
     hold = Hold(state, epoch=7, owner="b", met=1, pending=PENDING.get(state))
     member = Member("a", SLOT, 1.0, 0.1, DOCUMENT, standing=Standing.STABLE, holds=(hold,))
     step = machine._Step(member, 5.0)
-    step.grant = Claimed(8, Progress(), b"0-0", 0, "born")
+    step.grant = Claimed(8, Progress(), b"0-0", 0, 0, "born")
     return step
 
 
 def name_of(effect: sig.Effect) -> str:
     match effect:
-        case sig.Execute(command, after_s):
-            return "the same" if command in (CLAIM, RELEASE) and after_s > 0 else type(command).__name__
+        case sig.Execute(command, again):
+            return "the same" if command in (CLAIM, RELEASE) and again else type(command).__name__
         case sig.Emit(observation):
             return type(observation).__name__
         case _:

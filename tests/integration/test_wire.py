@@ -30,7 +30,7 @@ from segmenter.core.partition import (
     Release,
 )
 from segmenter.core.retention import Append, Appended, Trim, Trimmed
-from segmenter.errors import BackendError, InvalidArgument, UnsupportedFormat
+from segmenter.errors import BackendError, InvalidArgument, ServerFull, UnsupportedFormat
 from segmenter_redis import RedisBackend, backend
 from segmenter_redis.backend import RedisSession
 from tests.servers import Server, newest
@@ -350,8 +350,8 @@ def test_with_memory_full_only_appending_is_refused(server: Server) -> None:
             with server.client as client:
                 client.config_set("maxmemory", 1)
                 error = await failure(session.execute(batch(3)))
-                assert error.retriable
-                assert "memory is full" in str(error)
+                assert isinstance(error, ServerFull)
+                assert "raise maxmemory" in str(error)
                 commit = session.execute(Commit(SLOT, "a", "m", epoch, 1, Progress(last, 2)))
                 assert await commit == Committed()
                 assert isinstance(await session.execute(Beat(GROUP, "m", "v1", 0)), Beaten)

@@ -23,13 +23,13 @@ from segmenter.core.events import announcement_of
 from segmenter.core.group import UpdateGroup
 from segmenter.core.invariants import check_group, check_lane, check_order, check_progress
 from segmenter.core.log import parse_position
-from segmenter.core.machine import RETRY_S, advance
+from segmenter.core.machine import advance
 from segmenter.core.member import Member
 from segmenter.core.message import Message
 from segmenter.core.observations import Admitted, Departed
 from segmenter.core.partition import Commit, Committed, Fenced, Release
 from segmenter.runtime.holding import Holding
-from tests.core.cluster import DELAY_S, GROUP, SESSION_S, Slots
+from tests.core.cluster import DELAY_S, GROUP, RETRY_S, SESSION_S, Slots
 
 CONSUMERS, PARTITIONS, IN_FLIGHT = 3, 2, 2
 LIMIT_MESSAGES = 12  # of a partition
@@ -174,10 +174,10 @@ class Processes(RuleBasedStateMachine):
 
     def do(self, process: Process, member: Member, effect: sig.Effect) -> None:
         match effect:
-            case sig.Execute(command, after_s):
+            case sig.Execute(command, again):
                 if isinstance(command, UpdateGroup) and command != process.joining[0]:
                     process.joining = (command, self.now)
-                process.requests.append(Request(member.me, command, self.now + after_s, self.now))
+                process.requests.append(Request(member.me, command, self.now + again * RETRY_S, self.now))
             case sig.Fetch(partition, grant):
                 slot = PartitionSlot(GROUP.stream, partition)
                 process.holdings[partition] = Holding(

@@ -1,16 +1,17 @@
 #!lua
 -- Without allow-oom: memory that is full pushes back on producers, while consumers go on committing and trimming.
+--@include partition
 --@include log
 --@include retention
 local log_key, meta, producers, lanes = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local producer, epoch, first = ARGV[1], ARGV[2], ARGV[3]
-local capacity, layout, overflow, forget_ms, limit_producers, width =
-  tonumber(ARGV[4]), ARGV[5], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
-local RECORDS = 10 -- where they begin: each `width` arguments, a key and data, and headers where any record has them
+local capacity, layout, overflow, forget_ms, limit_producers, durable, width =
+  tonumber(ARGV[4]), ARGV[5], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8]), ARGV[9] == '1', tonumber(ARGV[10])
+local RECORDS = 11 -- where they begin: each `width` arguments, a key and data, and headers where any record has them
 local count = (#ARGV - RECORDS + 1) / width
 
-local stored = redis.call('HMGET', meta, 'incarnation', 'layout', 'sealed')
-if not stored[1] then return {'Gone'} end
+if not find_partition(meta, log_key) then return {'Gone'} end
+local layout_stored, sealed = unpack(redis.call('HMGET', meta, 'layout', 'sealed'))
 
 local known_epoch, known_last = nil, nil
 local known = redis.call('HGET', producers, producer)
@@ -18,12 +19,14 @@ if known then
   local known_first, known_count, first_id, last_id
   known_epoch, known_first, known_count, first_id, last_id = known:match('^(%d+) (%d+) (%d+) (%S+) (%S+)')
   if known_epoch == epoch and known_first == first and tonumber(known_count) == count then
+    -- WAIT counts from the last write of its connection, and the batch may have come over an earlier one.
+    if durable then redis.call('HSET', producers, producer, known) end
     return {'Duplicate', first_id, last_id}
   end
   known_last = known_epoch == epoch and known_first + known_count - 1 or 0
 end
-if stored[2] ~= layout then return {'Moved', stored[2]} end
-if stored[3] then return {'Sealed', stored[3]} end
+if layout_stored ~= layout then return {'Moved', layout_stored} end
+if sealed then return {'Sealed', sealed} end
 if not known then
   if first ~= '1' then return {'UnknownProducer'} end
 else

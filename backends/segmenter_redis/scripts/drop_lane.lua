@@ -1,4 +1,5 @@
 #!lua flags=allow-oom
+--@include partition
 --@include lane
 local log_key, lanes = KEYS[1], KEYS[2]
 local group = ARGV[1]

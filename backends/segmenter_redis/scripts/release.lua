@@ -2,6 +2,7 @@
 --@include ids
 --@include clock
 --@include log
+--@include partition
 --@include lane
 --@include history
 --@include settle
@@ -11,7 +12,7 @@ local log_key, meta, lanes = KEYS[1], KEYS[2], KEYS[3]
 local group, member, epoch, number, evict, start = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[9], ARGV[10]
 local progress = {offset = ARGV[5], read = ARGV[6], ranges = ARGV[7], attempts = ARGV[8]}
 
-local lane = read_lane(meta, lanes, group)
+local lane = read_lane(meta, log_key, lanes, group)
 if not lane then return {'Gone'} end
 local ended = lane.owner == '' or lane.owner == member or lane.owner == evict
 if lane.epoch ~= epoch or not ended then return {'Fenced', lane.owner, lane.epoch} end

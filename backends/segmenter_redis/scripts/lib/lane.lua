@@ -6,9 +6,9 @@ local function lane_fields(group)
   return fields
 end
 
--- The lane of a group; nil where the partition or the lane was never created.
-local function read_lane(meta, lanes, group)
-  if redis.call('EXISTS', meta) == 0 then return nil end
+-- The lane of a group; nil where the partition or the lane was never created, or was lost.
+local function read_lane(meta, log_key, lanes, group)
+  if not find_partition(meta, log_key) then return nil end
   local values = redis.call('HMGET', lanes, unpack(lane_fields(group)))
   if not values[1] then return nil end
   local lane = {}
