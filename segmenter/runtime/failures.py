@@ -94,10 +94,10 @@ def seat_taken(slot: GroupSlot, seat: str | None) -> SeatTaken:
     )
 
 
-def handler_stuck(slot: GroupSlot, blocked_s: float, limit_s: float) -> HandlerStuck:
+def handler_stuck(slot: GroupSlot, limit_s: float) -> HandlerStuck:
     """The event loop did not turn."""
     return HandlerStuck(
-        f"the event loop stood still for {blocked_s:.1f} s, longer than max_processing_time={limit_s:g}: "
+        f"the event loop stood still for more than {limit_s:g} s, so the partitions went to others: "
         "move blocking code to a thread, or raise max_processing_time",
         stream=slot.stream,
         group=slot.group,

@@ -1,4 +1,4 @@
-"""The right to act as a member, which lasts as long as beats are answered."""
+"""The right to act as a member, which lasts as long as beats are answered, and the event loop turns."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ class Lease:
         session_s: float,
         *,
         clock: Callable[[], float],
-        alive: Callable[[], bool],
+        stall_s: float,
         known: Callable[[], str],
         tell: Callable[[Event], None],
-        stuck: Callable[[], None],
+        stuck: Callable[[float], None],
         failed: Callable[[BaseException], None],
     ) -> None:
         self._heart = heart
         self._slot = slot
         self._session_s = session_s
         self._clock = clock
-        self._alive = alive
+        self.turned_at = clock()  # when the event loop last came by
+        self._stall_s = stall_s
         self._known = known
         self._tell = tell
         self._stuck = stuck
@@ -46,13 +47,17 @@ class Lease:
             self._slot,
             member,
             pulse,
-            alive=self._alive,
+            alive=self._turns_in_time,
             known=self._known,
             tell=self._tell,
-            stuck=self._stuck,
+            stuck=lambda: self._stuck(self._stall_s),
             failed=self._failed,
         )
         self._heart.add(self._patient)
+
+    def _turns_in_time(self) -> bool:
+        """Proof of life, asked by the heart: whether the loop that runs the consumer still turns."""
+        return self._clock() - self.turned_at < self._stall_s
 
     def end(self) -> None:
         """Be a member no more."""

@@ -98,10 +98,10 @@ class Pump:
             slot,
             options.session_timeout_s,
             clock=host.clock,
-            alive=self._turns_in_time,
+            stall_s=max(options.max_processing_time_s, 2 * READ_WAIT_S),
             known=lambda: self._member.document.version,
             tell=lambda event: self._from_thread(self.tell, event),
-            stuck=lambda: self._from_thread(self._stuck),
+            stuck=lambda stall_s: self._from_thread(self.end, handler_stuck(slot, stall_s)),
             failed=lambda error: self._from_thread(self.end, error),
         )
         self._prober = Prober(
@@ -110,8 +110,6 @@ class Pump:
         self._member = self._new_member(document)
         self._joining: tuple[UpdateGroup | None, float] = (None, 0.0)  # the last change asked for, and when
         self._inbox: deque[sig.Event] = deque()
-        self._turned_at = host.clock()
-        self._stall_s = max(options.max_processing_time_s, 2 * READ_WAIT_S)
         self._alarm = Alarm(host.clock)
         self._moved_at = math.inf  # when a message was last handed out or settled; inf once standstill was reported
         self._leaving = False
@@ -234,7 +232,7 @@ class Pump:
     # --- a turn -----------------------------------------------------------------------------------------------------
 
     def _turn(self) -> None:
-        now = self._turned_at = self._host.clock()
+        now = self._lease.turned_at = self._host.clock()
         self._watch_time(now)
         while self._inbox and not self.ended.is_set():
             self._advance(self._inbox.popleft())
@@ -360,14 +358,6 @@ class Pump:
             self.end(error)
         elif isinstance(observation, Departed):
             self._depart(observation.reason)
-
-    def _turns_in_time(self) -> bool:
-        """Proof of life, asked by the heart: whether the loop that runs the consumer still turns."""
-        return self._host.clock() - self._turned_at < self._stall_s
-
-    def _stuck(self) -> None:
-        """The loop turns again, after the heart had given it up."""
-        self.end(handler_stuck(self._slot, self._host.clock() - self._turned_at, self._stall_s))
 
     def _depart(self, reason: str) -> None:
         self._lease.end()
