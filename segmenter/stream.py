@@ -20,7 +20,7 @@ from segmenter.core.layout import StreamConfig
 from segmenter.core.log import Record
 from segmenter.core.message import encode_headers
 from segmenter.core.retention import Trim
-from segmenter.errors import InvalidArgument, MessageTooLarge, SegmenterError
+from segmenter.errors import ConsumerDead, InvalidArgument, MessageTooLarge, SegmenterError
 from segmenter.port import Session
 from segmenter.runtime.home import Home
 from segmenter.runtime.host import Host
@@ -58,6 +58,7 @@ class Stream:
         self._host = host
         self._home = Home("stream", name)
         self._outboxes: dict[int, Outbox] = {}
+        self._closed = False
         self._making_room: asyncio.Future[None] | None = None
 
     def __repr__(self) -> str:
@@ -102,7 +103,7 @@ class Stream:
             BackendError: the server refuses; with ``refused`` nothing was sent.
             NotHere: called in another process or event loop than the stream was opened in.
         """
-        self._home.check()
+        self._check()
         record = _record(key, data, headers)
         (sent,) = await self._outbox(self.partition_of(record.key)).add((record,))
         return sent
@@ -122,7 +123,7 @@ class Stream:
             SegmenterError: as for ``send``, when the rest has come to its end; the exception's ``sent`` lists where
                 each message stands, with ``None`` for those that failed.
         """
-        self._home.check()
+        self._check()
         records = [_record(*message) for message in map(_as_tuple, messages)]
         routes: dict[int, list[int]] = {}
         for index, record in enumerate(records):
@@ -183,8 +184,14 @@ class Stream:
         trims = [self._session.execute(Trim(PartitionSlot(self._name, number))) for number in range(self.partitions)]
         await asyncio.gather(*trims, return_exceptions=True)
 
+    def _check(self) -> None:
+        self._home.check()
+        if self._closed:
+            raise ConsumerDead("the Segmenter was closed: make a new one", stream=self._name)
+
     def close(self, error: SegmenterError) -> None:
         """Fail whatever has not been answered; called when the Segmenter closes."""
+        self._closed = True
         for outbox in self._outboxes.values():
             outbox.close(error)
 

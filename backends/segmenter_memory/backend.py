@@ -138,7 +138,7 @@ class MemorySession:
 
 
 def _closed() -> BackendError:
-    return BackendError("the session is closed", retriable=False)
+    return BackendError("the session is closed", retriable=False, refused=True)
 
 
 class MemoryBackend:
