@@ -320,7 +320,7 @@ class Segmenter:
     @property
     def lifecycle(self) -> Lifecycle:
         """The walks that create and remove."""
-        return Lifecycle(self.session, self.host.nonce)
+        return Lifecycle(self.session, self.host)
 
     async def _open(self) -> None:
         if self._closed:

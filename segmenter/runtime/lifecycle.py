@@ -6,7 +6,7 @@ walk half done takes it to its end: ``creating`` to ``ready``, ``removing`` to n
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
 from typing import Any, TypeVar
 
 from attrs import evolve, frozen
@@ -37,6 +37,7 @@ from segmenter.core.partition import (
     Release,
 )
 from segmenter.errors import (
+    BackendError,
     GroupNotEmpty,
     NonExistentStream,
     SessionMismatch,
@@ -45,12 +46,15 @@ from segmenter.errors import (
     UnsupportedFormat,
 )
 from segmenter.port import Session
+from segmenter.runtime.backoff import Backoff
 from segmenter.runtime.failures import remains, stream_lost
+from segmenter.runtime.host import Host
 
 __all__ = ["Lifecycle", "OpenGroup"]
 
 R = TypeVar("R")
 
+LIMIT_ATTEMPTS = 5  # of one command, within 1 to 2 seconds
 LIMIT_RACES = 100  # compare-and-sets lost in a row before giving up
 
 
@@ -65,11 +69,21 @@ class OpenGroup:
 class Lifecycle:
     """The walks, over one session."""
 
-    def __init__(self, session: Session, nonce: Callable[[], str]) -> None:
+    def __init__(self, session: Session, host: Host) -> None:
         self._session = session
-        self._nonce = nonce
+        self._nonce = host.nonce
+        self._chance = host.chance
 
     async def _execute(self, command: Command[Any, R]) -> R:
+        """Ask again for a while where that may help: all these commands are harmless to repeat."""
+        backoff = Backoff(self._chance)
+        for _ in range(LIMIT_ATTEMPTS - 1):
+            try:
+                return await self._session.execute(command)
+            except BackendError as error:
+                if not error.retriable:
+                    raise
+                await asyncio.sleep(backoff.next_s())
         return await self._session.execute(command)
 
     # --- streams ----------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -31,12 +32,13 @@ def test_objects_of_another_event_loop_say_so() -> None:
         opened["consumer"].halt()
 
     async def second() -> None:
-        for use in (
+        uses: list[Callable[[], Awaitable[Any]]] = [
             lambda: opened["stream"].send("k", b"x"),
             lambda: opened["stream"].send_many([("k", b"x")]),
             lambda: opened["consumer"].read(timeout=1),
             lambda: opened["segmenter"].get_stream("orders"),
-        ):
+        ]
+        for use in uses:
             with pytest.raises(NotHere, match="belongs to another event loop: open a Segmenter in this one"):
                 await use()
 
