@@ -1,0 +1,111 @@
+"""A proxy between clients and a server that misbehaves on request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+__all__ = ["Proxy"]
+
+CHUNK = 1 << 16
+
+
+class Proxy:
+    """Forwards bytes, until it is told to refuse, to hold, to delay, or to drop replies."""
+
+    def __init__(self, upstream: int) -> None:
+        self.attempts = 0  # connections that were asked for
+        self.dropped = 0  # replies that a client never got, though the server had given them
+        self.refusing = False
+        self.delay_s = 0.0
+        self.drops: Callable[[bytes], int] = lambda _: 0  # how many replies of a chunk to drop, with the connection
+        self.upstream = upstream
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.close()
+        self.reset()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._server.wait_closed()
+
+    @property
+    def url(self) -> str:
+        port: int = self._server.sockets[0].getsockname()[1]
+        return f"redis://127.0.0.1:{port}"
+
+    def reset(self) -> None:
+        """Break every connection."""
+        for task in self._tasks:
+            task.cancel()
+
+    def hold(self) -> None:
+        """Be a black hole: connections stand, and nothing passes."""
+        self._flowing.clear()
+
+    def heal(self) -> None:
+        """Let everything pass again, what was held first."""
+        self._flowing.set()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.attempts += 1
+        if self.refusing:
+            writer.transport.abort()
+            return
+        task = asyncio.ensure_future(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            there, back = await asyncio.open_connection("127.0.0.1", self.upstream)
+            try:
+                await self._both_ways(reader, writer, there, back)
+            finally:
+                back.transport.abort()
+        except OSError:
+            pass  # the server is down
+        finally:
+            writer.transport.abort()
+
+    async def _both_ways(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        there: asyncio.StreamReader,
+        back: asyncio.StreamWriter,
+    ) -> None:
+        ways = [asyncio.ensure_future(self._forward(reader, back)), asyncio.ensure_future(self._reply(there, writer))]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while chunk := await reader.read(CHUNK):
+            await self._flowing.wait()
+            writer.write(chunk)
+            await writer.drain()
+
+    async def _reply(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while chunk := await reader.read(CHUNK):
+            await self._flowing.wait()
+            if self.delay_s:
+                await asyncio.sleep(self.delay_s)  # a slow network, not a wait of the test
+            count = self.drops(chunk)
+            if count:
+                self.dropped += count
+                return
+            writer.write(chunk)
+            await writer.drain()
