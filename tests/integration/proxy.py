@@ -40,8 +40,12 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        port: int = self._server.sockets[0].getsockname()[1]
-        return f"redis://127.0.0.1:{port}"
+        return f"redis://127.0.0.1:{self.port}"
+
+    @property
+    def port(self) -> int:
+        number: int = self._server.sockets[0].getsockname()[1]
+        return number
 
     def reset(self) -> None:
         """Break every connection."""

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from segmenter import Consumer, Segmenter, Stream
+from segmenter.core.observations import Observation
 from segmenter_redis import RedisBackend
 from tests.integration.proxy import Proxy
 from tests.servers import Server, newest, oldest
@@ -50,6 +51,7 @@ class Work:
     def __init__(self) -> None:
         self.sent = 0
         self.handled: list[tuple[str, int]] = []
+        self.observed: list[Observation] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._news = asyncio.Event()
 
@@ -57,6 +59,10 @@ class Work:
         """Send numbers, each key's in a row, and wait for the acknowledgement of all."""
         first, self.sent = self.sent, self.sent + count
         await stream.send_many([(f"k{number % KEYS}", b"%d" % number) for number in range(first, first + count)])
+
+    def observe(self, observation: Observation) -> None:
+        self.observed.append(observation)
+        self._news.set()
 
     def consume(self, consumer: Consumer) -> None:
         self._tasks.append(asyncio.ensure_future(self._consume(consumer)))
