@@ -9,14 +9,19 @@ does all day.
 from __future__ import annotations
 
 import asyncio
+import logging
+from functools import partial
 from typing import Any, TypeVar, cast
 
+from segmenter.checkup import Finding
 from segmenter.core.command import Command, Read, ReadReply
 from segmenter.core.partition import Commit
 from segmenter.core.retention import Append
 from segmenter.errors import BackendError
+from segmenter_redis.checkup import judge
 from segmenter_redis.codec import decode, decode_read, encode, encode_read
 from segmenter_redis.durable import DurableAppends
+from segmenter_redis.facts import all_facts, facts_at_connecting
 from segmenter_redis.keys import Keys
 from segmenter_redis.wire import Address, Request, Wire
 
@@ -24,7 +29,8 @@ __all__ = ["RedisBackend", "RedisSession"]
 
 R = TypeVar("R")
 
-OLDEST = (7, 0)  # entries-added of streams and flags of scripts
+_log = logging.getLogger("segmenter.redis")
+
 UNBLOCK_AGAIN_S = 0.01  # the wires are two: the end of a wait may arrive before the wait
 
 
@@ -126,32 +132,44 @@ class RedisBackend:
         self._address = Address(url, reply_timeout_s)
         self._reply_timeout_s = reply_timeout_s
         self._allow_eviction = allow_eviction
+        self._warned: set[str] = set()
 
     async def session(self) -> RedisSession:
         """Open a session for the running loop."""
         calls, reads = Wire(self._address), Wire(self._address)
         try:
             await asyncio.gather(self._ask(calls, "CLIENT", "ID"), self._ask(reads, "CLIENT", "ID"))
-            await self._examine(calls)
+            await self._refuse_what_loses(calls)
         except BaseException:
             await asyncio.gather(calls.aclose(), reads.aclose())
             raise
         durable = DurableAppends(Wire(self._address), self._reply_timeout_s)  # connected by the first of them
         return RedisSession(self._keys, calls, reads, durable, self._reply_timeout_s)
 
-    async def _examine(self, calls: Wire) -> None:
-        server, memory = self._ask(calls, "INFO", "server"), self._ask(calls, "INFO", "memory")
-        answers = await asyncio.gather(server, memory, return_exceptions=True)
-        known = dict(pair for answer in answers if isinstance(answer, bytes) for pair in _pairs(answer))
-        version = known.get("redis_version", "")  # not told to users without the right, nor by imitations
-        if version and tuple(map(int, version.split(".")[:2])) < OLDEST:
-            raise self._refused(f"the server is Redis {version}; Redis 7.0 or Valkey 7.2 is the oldest that will do")
-        policy = known.get("maxmemory_policy", "")
-        if policy.startswith("allkeys-") and not self._allow_eviction:
-            raise self._refused(
-                f"the server's maxmemory-policy is {policy}, which deletes streams and fences when memory is full: "
-                "set it to noeviction or volatile-lru, or pass allow_eviction=True"
-            )
+    async def examine(self) -> tuple[Finding, ...]:
+        """Look at the server, its configuration, the user's rights, and the client.
+
+        Raises:
+            BackendError: the server cannot be reached, or does not know user and password.
+        """
+        calls = Wire(self._address)
+        try:
+            await self._ask(calls, "CLIENT", "ID")
+            ask = partial(self._ask, calls)
+            return judge(await all_facts(ask, self._keys.namespace, allow_eviction=self._allow_eviction))
+        finally:
+            await calls.aclose()
+
+    async def _refuse_what_loses(self, calls: Wire) -> None:
+        """Refuse a server that would lose data, and warn once of what else is not well with it."""
+        ask = partial(self._ask, calls)
+        for finding in judge(await facts_at_connecting(ask, allow_eviction=self._allow_eviction)):
+            if finding.refuse:
+                raise self._refused(f"{finding.found}: {finding.why}; {finding.remedy}")
+            if finding.verdict != "ok" and finding.check not in self._warned:
+                self._warned.add(finding.check)
+                words = (self._address.shown, finding.found, finding.why, finding.remedy)
+                _log.warning("%s: %s: %s; %s", *words)
 
     def _refused(self, why: str) -> BackendError:
         return BackendError(f"connecting to {self._address.shown}: {why}", retriable=False)
@@ -160,8 +178,3 @@ class RedisBackend:
         request: Request[Any] = Request("connecting", words, lambda raw: raw, self._reply_timeout_s)
         wire.start(request)
         return request.future
-
-
-def _pairs(info: bytes) -> list[tuple[str, str]]:
-    lines = [line.partition(":") for line in info.decode().splitlines()]
-    return [(name, value) for name, colon, value in lines if colon]

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.validators import Number
@@ -15,7 +15,9 @@ from rich.console import Console
 
 from segmenter.cli.codes import Exit
 from segmenter.cli.demo.command import Script, play
+from segmenter.cli.doctor import as_json, examine, exit_code, show
 from segmenter.config import MIN_SESSION_S
+from segmenter.connect import ENVIRONMENT_VARIABLE
 from segmenter.errors import BackendError, InvalidArgument, NonExistentStream, SegmenterError
 
 __all__ = ["app", "run"]
@@ -76,6 +78,34 @@ def demo(
         limit_s=seconds,
     )
     return asyncio.run(play(script))
+
+
+@app.command
+def doctor(
+    *,
+    url: Annotated[str | None, Parameter(env_var=ENVIRONMENT_VARIABLE)] = None,
+    namespace: str = "default",
+    output: Annotated[Literal["table", "json"], Parameter(name=["--output", "-o"])] = "table",
+) -> int:
+    """Examine a server: what is wrong, why it matters, what to do.
+
+    The exit code is 6 if a check fails, 5 if nobody answers. Nothing is changed at the server.
+
+    Parameters
+    ----------
+    url
+        Where the server is, such as redis://localhost:6379.
+    namespace
+        Whose keys the user of the URL must be allowed to use.
+    output
+        A table to read, or JSON: a list of objects with check, verdict, found, why and remedy.
+    """
+    findings = asyncio.run(examine(url, namespace))
+    if output == "json":
+        sys.stdout.write(as_json(findings) + "\n")
+    else:
+        show(findings, Console())
+    return exit_code(findings)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -31,7 +31,7 @@ from segmenter.core.partition import (
 )
 from segmenter.core.retention import Append, Appended, Trim, Trimmed
 from segmenter.errors import BackendError, InvalidArgument, ServerFull, UnsupportedFormat
-from segmenter_redis import RedisBackend, backend
+from segmenter_redis import RedisBackend, checkup
 from segmenter_redis.backend import RedisSession
 from tests.servers import Server, newest
 
@@ -171,7 +171,7 @@ def test_a_user_without_the_right_to_run_scripts_is_told_so(server: Server) -> N
 
 
 def test_a_server_that_is_too_old_is_refused(newest_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backend, "OLDEST", (99, 0))
+    monkeypatch.setattr(checkup, "OLDEST_REDIS", (99, 0))
 
     async def test() -> None:
         with pytest.raises(BackendError, match="is the oldest that will do") as caught:
