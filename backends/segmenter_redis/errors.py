@@ -30,6 +30,7 @@ class _Case:
     refused: bool = True  # nothing was done
 
 
+_RIGHTS = "let the user run scripts and stream commands on the keys of this namespace"
 _FATAL = _Case(Kind.FATAL, refused=False)
 _UNREACHABLE = _Case(Kind.RETRIABLE, "check that the server runs and that the URL names it", refused=False)
 _UNTRUSTED = _Case(Kind.FATAL, "check the server's certificate, its host name, and ssl_ca_certs in the URL")
@@ -46,11 +47,8 @@ _CASES: Mapping[str, _Case] = {
     "MASTERDOWN": _Case(Kind.FENCED, "the server is a replica without its primary: name the primary in the URL"),
     "READONLY": _Case(Kind.FENCED, "the server is a replica: name the primary in the URL"),
     "NOAUTH": _Case(Kind.FATAL, "check user and password in the URL: redis://user:password@host"),
-    "NOPERM": _Case(
-        Kind.FATAL,
-        "let the user run scripts and stream commands on the keys of this namespace",
-        refused=False,  # a script may have come some way
-    ),
+    "NOPERM": _Case(Kind.FATAL, _RIGHTS),
+    "NOPERM in a script": _Case(Kind.FATAL, _RIGHTS, refused=False),  # it may have come some way
     "WRONGTYPE": _Case(
         Kind.FATAL, "another program writes to the keys of this namespace: choose another one", refused=False
     ),
@@ -65,6 +63,7 @@ _CODES: tuple[tuple[type[Exception], str], ...] = (  # redis-py takes the code a
     (exceptions.ReadOnlyError, "READONLY"),
     (exceptions.TryAgainError, "TRYAGAIN"),
 )
+_NO_PERMISSION = ("The user executing the script can't", "ACL failure in script")
 _OF_CONNECTION = (exceptions.ConnectionError, exceptions.TimeoutError, OSError, TimeoutError)
 
 
@@ -116,6 +115,8 @@ def _is_of_certificate(error: BaseException | None) -> bool:
 
 
 def _code(error: BaseException) -> str:
-    """The first word of the server's answer."""
+    """The first word of the server's answer; a right that a script lacks is told in words of its own."""
+    if any(words in str(error) for words in _NO_PERMISSION):
+        return "NOPERM in a script"
     known = (code for kind, code in _CODES if isinstance(error, kind))
     return next(known, str(error).partition(" ")[0])

@@ -156,7 +156,7 @@ def stream_full(slot: PartitionSlot, capacity: int, reply: Full) -> StreamFull:
 def send_unknown(slot: PartitionSlot, timeout_s: float, cause: BaseException) -> SendUnknown:
     """An attempt got no answer, and no later one told what became of it."""
     error = SendUnknown(
-        f"{_place(slot)} did not confirm the send within {timeout_s:g} s: "
+        f"{_place(slot)} did not confirm the send (send_timeout {timeout_s:g} s): "
         f"the messages may or may not be in the stream; the last attempt failed by: {cause}",
         stream=slot.stream,
         partition=slot.partition,

@@ -49,6 +49,9 @@ if redis.call('XLEN', log_key) + count > capacity then
   end
 end
 
+local time = redis.call('TIME')
+local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+
 local call, argv = redis.call, ARGV -- looked up once for the whole batch
 local function add(id, i)
   if width == 2 or argv[i + 2] == '' then
@@ -62,8 +65,6 @@ local first_id = add('*', RECORDS)
 local last_id, next_id = first_id, first_id:match('^%d+') .. '-*'
 for i = RECORDS + width, #ARGV, width do last_id = add(next_id, i) end
 
-local time = redis.call('TIME')
-local now_ms = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('HSET', producers, producer,
   string.format('%s %s %d %s %s %.0f', epoch, first, count, first_id, last_id, now_ms))
 if redis.call('HLEN', producers) > limit_producers then
