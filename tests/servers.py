@@ -54,7 +54,8 @@ class Server:
 
     def _start(self) -> subprocess.Popen[bytes]:
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.directory, "--save", ""]
-        command = [self.binary, *options, "--enable-debug-command", "yes", *self._arguments]
+        command = [self.binary, *options, "--enable-debug-command", "yes"]
+        command += ["--enable-protected-configs", "yes", *self._arguments]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         # The server says when it is ready; its other words are drained so that it never waits for a reader.
         ready = threading.Event()

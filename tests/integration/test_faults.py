@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import threading
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
+from redis.exceptions import ResponseError
 
 from segmenter import Consumer, Segmenter, Stream
 from segmenter.core.observations import Observation
@@ -273,18 +279,64 @@ def test_a_server_that_is_disturbed_loses_and_reorders_nothing(server: Server, d
     run(test)
 
 
-REFUSALS: dict[str, tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]] = {
-    "a replica": ([("REPLICAOF", "127.0.0.1", "1")], [("REPLICAOF", "NO", "ONE")]),
-    "too few replicas": (
-        [("CONFIG", "SET", "min-replicas-to-write", "1")],
-        [("CONFIG", "SET", "min-replicas-to-write", "0")],
+Plain = Any  # a plain client of the server
+
+
+def _occupy(server: Server, client: Plain) -> None:
+    client.config_set("busy-reply-threshold", 20)
+
+    def loop() -> None:
+        with Redis(port=server.port, socket_timeout=None) as other, suppress(ResponseError):  # it is killed in the end
+            other.eval("while true do end", 0)
+
+    threading.Thread(target=loop, daemon=True).start()
+    deadline = time.monotonic() + LIMIT_S
+    with suppress(ResponseError):  # BUSY
+        while client.ping():
+            assert time.monotonic() < deadline
+
+
+def _free(server: Server, client: Plain) -> None:
+    client.script_kill()
+
+
+def _break_disk(server: Server, client: Plain) -> None:
+    shutil.rmtree(server.directory)
+    client.config_set("save", "3600 1")
+    _save(client, "err")
+
+
+def _mend_disk(server: Server, client: Plain) -> None:
+    Path(server.directory).mkdir()
+    client.config_set("dir", server.directory)
+    _save(client, "ok")
+
+
+def _save(client: Plain, status: str) -> None:
+    client.bgsave()
+    deadline = time.monotonic() + LIMIT_S
+    while client.info("persistence")["rdb_last_bgsave_status"] != status:
+        assert time.monotonic() < deadline
+
+
+Change = Callable[[Server, Plain], object]
+REFUSALS: dict[str, tuple[Change, Change]] = {
+    "READONLY": (
+        lambda _, client: client.execute_command("REPLICAOF", "127.0.0.1", "1"),
+        lambda _, client: client.execute_command("REPLICAOF", "NO", "ONE"),
     ),
+    "NOREPLICAS": (
+        lambda _, client: client.config_set("min-replicas-to-write", 1),
+        lambda _, client: client.config_set("min-replicas-to-write", 0),
+    ),
+    "BUSY": (_occupy, _free),
+    "MISCONF": (_break_disk, _mend_disk),
 }
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
 def test_a_server_that_refuses_writes_for_a_while_is_waited_for(server: Server, refusal: str) -> None:
-    """READONLY during a failover, NOREPLICAS: longer than a session, so that even the membership is lost meanwhile."""
+    """Longer than a session, so that even the membership is lost meanwhile."""
     begin, end = REFUSALS[refusal]
 
     async def test() -> None:
@@ -295,13 +347,11 @@ def test_a_server_that_refuses_writes_for_a_while_is_waited_for(server: Server, 
             await work.send(orders, 200)
             await work.all_handled()
             with server.client as client:
-                for words in begin:
-                    client.execute_command(*words)
+                await asyncio.to_thread(begin, server, client)
                 sending = asyncio.ensure_future(work.send(orders, 200))
                 done, _ = await asyncio.wait([sending], timeout=2 * SESSION_S)
                 assert not done
-                for words in end:
-                    client.execute_command(*words)
+                await asyncio.to_thread(end, server, client)
             await sending
             await work.all_handled()
             work.check()
