@@ -44,6 +44,7 @@ async def opened(url: str, reply_timeout_s: float = 0.3) -> AsyncIterator[Segmen
 def stored(server: Server, partitions: int) -> dict[bytes, list[int]]:
     """What stands in the logs, by key."""
     numbers: dict[bytes, list[int]] = defaultdict(list)
+    client: Any
     with server.client as client:
         for partition in range(partitions):
             for _, fields in client.xrange(f"{{shop:orders:{partition}}}:log"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from random import Random
 from typing import Any, TypeVar
 
@@ -24,6 +25,8 @@ class Network:
         self.lose_reply = 0.0
         self.delay_s = 0.0
         self.down = False
+        self.refusing = False
+        self.asked: Callable[[], object] = lambda: None  # called with each request
 
 
 class FaultySession:
@@ -51,6 +54,10 @@ class FaultySession:
 
     async def _carry(self, command: Command[Any, R]) -> R:
         random, network = self._network.random, self._network
+        network.asked()
+        if network.refusing:
+            await asyncio.sleep(0.02)
+            raise BackendError("the server refuses for the present", retriable=True, refused=True)
         if network.down or random.random() < network.lose_request:
             await asyncio.sleep(0.02)
             raise BackendError("the request was lost", retriable=True)

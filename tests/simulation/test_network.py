@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from random import Random
 
 import pytest
 
-from segmenter import Segmenter, SendUnknown
+from segmenter import BackendError, Segmenter, SendUnknown
 from segmenter.core.command import PartitionSlot
 from segmenter.core.observations import Departed, Lost
 from segmenter_memory import MemoryBackend
@@ -75,3 +76,47 @@ async def test_a_consumer_that_cannot_beat_hands_out_nothing_after_its_lease(wor
     assert len(world.times(Departed, "c")) == 1
     network.down = False
     assert len(await consumer.read(timeout=5)) == 1, "back again, as a new member"
+
+
+@virtually
+async def test_a_send_that_was_only_ever_refused_is_certainly_not_in_the_stream(world: World) -> None:
+    """Unknown would make the user look for what cannot be there."""
+    network = Network(Random(5))
+    orders = await _behind(world, network).register_stream("orders", partitions=1, send_timeout=1)
+    network.refusing = True
+    with pytest.raises(BackendError, match="refuses for the present") as refused:
+        await orders.send("k", b"refused")
+    assert refused.value.refused
+    network.refusing = False
+    await orders.send("k", b"after")
+    assert _stored(world) == [b"after"]
+
+
+@virtually
+async def test_a_send_that_was_refused_after_an_answer_got_lost_is_unknown(world: World) -> None:
+    network = Network(Random(5))
+    orders = await _behind(world, network).register_stream("orders", partitions=1, send_timeout=1)
+    network.lose_reply = 1.0
+    sending = asyncio.ensure_future(orders.send("k", b"stands there"))
+    await asyncio.sleep(0.2)
+    network.refusing = True
+    with pytest.raises(SendUnknown, match="may or may not be in the stream"):
+        await sending
+    assert _stored(world) == [b"stands there"]
+
+
+@virtually
+async def test_attempts_are_spread_ever_wider(world: World) -> None:
+    """Everybody at once, again and again, would keep a server down that tries to come back."""
+    network = Network(Random(5))
+    orders = await _behind(world, network).register_stream("orders", partitions=1, send_timeout=10)
+    network.refusing = True
+    asked: list[float] = []
+    network.asked = lambda: asked.append(world.loop.time())
+    with pytest.raises(BackendError):
+        await orders.send("k", b"x")
+    waits = [later - earlier for earlier, later in itertools.pairwise(asked)]
+    assert waits[0] <= 0.05 + 0.03
+    assert max(waits) <= 1.0 + 0.03
+    assert min(waits[6:]) >= 0.5
+    assert len(set(waits)) > 5, "no two wait as long"
