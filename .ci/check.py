@@ -8,7 +8,14 @@ import time
 from pathlib import Path
 
 BIN = Path(sys.executable).parent
-LAWS = ["tests/core", "tests/stateful", "tests/conformance", "tests/integration/test_wire.py"]
+LAWS = [
+    "tests/core",
+    "tests/stateful",
+    "tests/conformance",
+    "tests/integration/test_wire.py",
+    "tests/integration/test_durability.py",
+    "tests/cli/test_doctor.py",
+]
 PARTS = {
     "format": ["ruff", "format", "--check", "--quiet", "."],
     "lint": ["ruff", "check", "--quiet", "."],
