@@ -2,6 +2,9 @@
 
 The real runtime runs on it unchanged, hours of a cluster's life in seconds, and the same way each time. Nothing may
 do real input or output on it: the memory backend is all it needs.
+
+Several processes may live in one loop. Whatever is started within ``Thread.context`` belongs to that thread of a
+process and stands still while it is stopped, as under SIGSTOP: its callbacks wait, and time passes.
 """
 
 from __future__ import annotations
@@ -11,11 +14,12 @@ import itertools
 import random
 import selectors
 from collections.abc import Callable, Coroutine
+from contextvars import Context, ContextVar, copy_context
 from typing import Any, TypeVar
 
 from segmenter.runtime.host import Host, in_task
 
-__all__ = ["Deadlock", "VirtualLoop", "run_virtually", "virtual_host"]
+__all__ = ["Deadlock", "Thread", "VirtualLoop", "run_virtually", "virtual_host"]
 
 T = TypeVar("T")
 
@@ -41,6 +45,56 @@ class _Selector(selectors.DefaultSelector):  # type: ignore[misc, valid-type, un
         return []
 
 
+class _Call:
+    """A callback of a thread, which waits while the thread stands still; ``handle`` may cancel it meanwhile."""
+
+    __slots__ = ("arguments", "callback", "context", "handle", "thread")
+
+    def __init__(
+        self, thread: Thread, callback: Callable[..., object], arguments: tuple[Any, ...], context: Context
+    ) -> None:
+        self.thread = thread
+        self.callback = callback
+        self.arguments = arguments
+        self.context = context
+        self.handle: asyncio.Handle | None = None
+
+    def __call__(self) -> None:
+        if self.thread.stopped:
+            self.thread.waiting.append(self)
+        elif self.handle is None or not self.handle.cancelled():
+            self.callback(*self.arguments)
+
+
+class Thread:
+    """Something that can be stopped and go on without noticing: a process, or a thread of it."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+        self.waiting: list[_Call] = []
+
+    @property
+    def context(self) -> Context:
+        """A context to start tasks in that belong to this thread."""
+        context = copy_context()
+        context.run(_THREAD.set, self)
+        return context
+
+    def stop(self) -> None:
+        """Stand still from now on."""
+        self.stopped = True
+
+    def go_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run what has been waiting, in its order, and then whatever comes."""
+        self.stopped = False
+        waiting, self.waiting = self.waiting, []
+        for call in waiting:
+            loop.call_soon(call, context=call.context)
+
+
+_THREAD: ContextVar[Thread | None] = ContextVar("thread", default=None)
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An event loop on virtual time, which starts at 0."""
 
@@ -51,6 +105,34 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Virtual seconds since the loop was made."""
         return self._virtual.now
+
+    def call_soon(  # type: ignore[override, unused-ignore]
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Arrange for a call in the next turn, or when the thread that asks goes on."""
+        call = _call_of_thread(callback, args, context)
+        if call is None:
+            return super().call_soon(callback, *args, context=context)
+        call.handle = super().call_soon(call, context=call.context)
+        return call.handle
+
+    def call_at(  # type: ignore[override, unused-ignore]
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        """Arrange for a call at a time, or when the thread that asks goes on."""
+        call = _call_of_thread(callback, args, context)
+        if call is None:
+            return super().call_at(when, callback, *args, context=context)
+        handle = super().call_at(when, call, context=call.context)
+        call.handle = handle
+        return handle
+
+
+def _call_of_thread(callback: Callable[..., object], args: tuple[Any, ...], context: Context | None) -> _Call | None:
+    thread = _THREAD.get() if context is None else context.get(_THREAD)
+    if thread is None or isinstance(callback, _Call):
+        return None
+    return _Call(thread, callback, args, context or copy_context())
 
 
 def virtual_host(loop: asyncio.AbstractEventLoop, prefix: str = "") -> Host:

@@ -11,8 +11,8 @@ import pytest
 from segmenter import BackendError, Segmenter, SendUnknown
 from segmenter.core.command import PartitionSlot
 from segmenter.core.observations import Departed, Lost
+from segmenter.testing.simulation import FaultyBackend, Network
 from segmenter_memory import MemoryBackend
-from tests.simulation.faults import FaultyBackend, Network
 from tests.world import World, virtually
 
 
