@@ -69,7 +69,9 @@ class _Call:
 class Thread:
     """Something that can be stopped and go on without noticing: a process, or a thread of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, main: Thread | None = None) -> None:
+        """Take the thread that runs the event loop of the same process, if it is another one."""
+        self.main = main or self
         self.stopped = False
         self.waiting: list[_Call] = []
 
@@ -115,6 +117,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             return super().call_soon(callback, *args, context=context)
         call.handle = super().call_soon(call, context=call.context)
         return call.handle
+
+    def call_soon_threadsafe(  # type: ignore[override, unused-ignore]
+        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> asyncio.Handle:
+        """Arrange for a call in the thread that runs the event loop of the process that asks."""
+        thread = _THREAD.get()
+        return self.call_soon(callback, *args, context=thread.main.context if thread and not context else context)
 
     def call_at(  # type: ignore[override, unused-ignore]
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
