@@ -12,14 +12,15 @@ from typing import Any, TypeVar, cast
 
 from attrs import frozen
 
-from segmenter.core import beats, group, layout, partition, retention
+from segmenter.core import beats, creation, group, layout, partition, retention
 from segmenter.core.beats import Beat
 from segmenter.core.command import Command, Gone, GroupSlot, PartitionSlot, Read, ReadReply
+from segmenter.core.creation import CreateLane, CreatePartition, DropLane, DropPartition
 from segmenter.core.events import LIMIT_EVENTS
 from segmenter.core.group import Announce, GroupState, LoadGroup, UpdateGroup
 from segmenter.core.layout import FORMAT, LoadStream, StreamConfig, UpdateStream
 from segmenter.core.log import LIMIT_PRODUCERS, format_position, parse_position
-from segmenter.core.partition import Claim, Commit, CreateLane, CreatePartition, DropLane, DropPartition, Probe, Release
+from segmenter.core.partition import Claim, Commit, Probe, Release
 from segmenter.core.retention import Append, Trim
 from segmenter_redis.documents import config_body, config_from, group_body, group_from, progress_from, progress_parts
 from segmenter_redis.keys import Keys
@@ -207,9 +208,9 @@ def _document(raw: Raw) -> GroupState | None:
 REPLIES: Mapping[bytes, Callable[[Raw], object]] = {
     b"Gone": lambda raw: Gone(),
     # creation and removal
-    b"Created": lambda raw: partition.Created(),
-    b"Exists": lambda raw: partition.Exists(raw[0].decode()),
-    b"Dropped": lambda raw: partition.Dropped(),
+    b"Created": lambda raw: creation.Created(),
+    b"Exists": lambda raw: creation.Exists(raw[0].decode()),
+    b"Dropped": lambda raw: creation.Dropped(),
     # ownership
     b"Claimed": lambda raw: partition.Claimed(
         int(raw[0]), progress_from(*raw[1:5]), raw[5], int(raw[6]), int(raw[7]), raw[8].decode()

@@ -8,6 +8,7 @@ Reading order, as a theory of operation:
 ``command``    what a backend is asked: one indivisible step on one slot.
 ``log``        a partition's log: positions, ordinals, producers.
 ``partition``  the law of ownership and progress: claim, commit, release. Epochs are fencing tokens.
+``creation``   how partitions and lanes come into being and go.
 ``retention``  the law of appending and trimming: idempotent producers, back-pressure.
 ``layout``     the configuration of a stream.       ``hashing``   from a key to its partition.
 ``group``      the document of a group: members, and what is meant for whom.

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from attrs import evolve, frozen
 
 from segmenter.core.command import Command, Gone, GroupSlot, PartitionSlot, StreamSlot
+from segmenter.core.creation import CreateLane, CreatePartition, DropLane, DropPartition, Exists
 from segmenter.core.events import Changed
 from segmenter.core.group import (
     GroupConflict,
@@ -26,16 +27,7 @@ from segmenter.core.group import (
 )
 from segmenter.core.layout import FORMAT, Loaded, LoadStream, StreamConfig, StreamUpdated, UpdateStream
 from segmenter.core.log import format_position
-from segmenter.core.partition import (
-    CreateLane,
-    CreatePartition,
-    DropLane,
-    DropPartition,
-    Exists,
-    Probe,
-    Probed,
-    Release,
-)
+from segmenter.core.partition import Probe, Probed, Release
 from segmenter.errors import (
     BackendError,
     GroupNotEmpty,

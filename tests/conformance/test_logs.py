@@ -5,17 +5,9 @@ from __future__ import annotations
 from attrs import evolve
 
 from segmenter.core.command import Gone
+from segmenter.core.creation import Created, CreateLane, CreatePartition, DropLane, DropPartition, Dropped, Exists
 from segmenter.core.log import LIMIT_PRODUCERS, Record, parse_position
-from segmenter.core.partition import (
-    Created,
-    CreateLane,
-    CreatePartition,
-    DropLane,
-    DropPartition,
-    Dropped,
-    Exists,
-    Fenced,
-)
+from segmenter.core.partition import Fenced
 from segmenter.core.retention import (
     Append,
     Appended,

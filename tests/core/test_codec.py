@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from segmenter.core.command import Cursor, GroupSlot, PartitionSlot, Read
+from segmenter.core.creation import CreateLane
 from segmenter.core.group import GroupState, Membership
 from segmenter.core.layout import FORMAT, StreamConfig
 from segmenter.core.log import LIMIT_PRODUCERS, Record
-from segmenter.core.partition import CreateLane, Fenced, Probe, Progress
+from segmenter.core.partition import Fenced, Probe, Progress
 from segmenter.core.retention import Append, Full, Trim
 from segmenter.errors import UnsupportedFormat
 from segmenter_redis.codec import decode, decode_read, encode, encode_read

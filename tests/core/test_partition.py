@@ -7,6 +7,7 @@ from typing import Any
 from attrs import evolve
 
 from segmenter.core.command import Command, Gone, PartitionSlot
+from segmenter.core.creation import CreateLane, CreatePartition
 from segmenter.core.log import Record
 from segmenter.core.partition import (
     Behind,
@@ -15,8 +16,6 @@ from segmenter.core.partition import (
     Claimed,
     Commit,
     Committed,
-    CreateLane,
-    CreatePartition,
     Fenced,
     Held,
     PartitionState,

@@ -11,24 +11,12 @@ import pytest
 
 from segmenter.core.beats import Beat, Beaten
 from segmenter.core.command import Cursor, Gone, GroupSlot, PartitionSlot, Read, StreamSlot
+from segmenter.core.creation import Created, CreateLane, CreatePartition, DropLane
 from segmenter.core.events import Changed
 from segmenter.core.group import GroupState, GroupUpdated, Joined, UpdateGroup
 from segmenter.core.layout import FORMAT, LoadStream, StreamConfig, UpdateStream
 from segmenter.core.log import Record
-from segmenter.core.partition import (
-    Claim,
-    Claimed,
-    Commit,
-    Committed,
-    Created,
-    CreateLane,
-    CreatePartition,
-    DropLane,
-    Probe,
-    Probed,
-    Progress,
-    Release,
-)
+from segmenter.core.partition import Claim, Claimed, Commit, Committed, Probe, Probed, Progress, Release
 from segmenter.core.retention import Append, Appended, Trim, Trimmed
 from segmenter.errors import BackendError, InvalidArgument, ServerFull, UnsupportedFormat
 from segmenter_redis import RedisBackend, checkup

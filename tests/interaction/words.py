@@ -7,8 +7,8 @@ from typing import Any
 
 from attrs import define, field
 
+from segmenter.core import creation, layout
 from segmenter.core import group as doc
-from segmenter.core import layout
 from segmenter.core import observations as obs
 from segmenter.core import partition as lane
 from segmenter.core import retention as keep
@@ -86,11 +86,11 @@ class Words:
                 return f"commits {where}, number {command.number}, {self.progress(command.progress)}"
             case lane.Probe():
                 return f"probes partition {command.slot.partition}"
-            case lane.CreateLane() | lane.DropLane():
-                verb = "creates" if isinstance(command, lane.CreateLane) else "drops"
+            case creation.CreateLane() | creation.DropLane():
+                verb = "creates" if isinstance(command, creation.CreateLane) else "drops"
                 return f"{verb} the lane of {command.group} in partition {command.slot.partition}"
-            case lane.CreatePartition() | lane.DropPartition():
-                verb = "creates" if isinstance(command, lane.CreatePartition) else "drops"
+            case creation.CreatePartition() | creation.DropPartition():
+                verb = "creates" if isinstance(command, creation.CreatePartition) else "drops"
                 return f"{verb} partition {command.slot.partition}"
             case layout.LoadStream():
                 return "loads the configuration"
@@ -153,7 +153,7 @@ class Words:
                 return f"{self.generation(command.slot, generation)}, {self._content(command.document)}"
             case doc.StillAlive(member):
                 return f"StillAlive, {self.member(member)} has beaten"
-            case doc.Announced() | lane.Created() | lane.Dropped() | layout.StreamUpdated():
+            case doc.Announced() | creation.Created() | creation.Dropped() | layout.StreamUpdated():
                 return "done"
             case layout.Loaded(config) | layout.StreamConflict(config):
                 state = config.state if config else "there is none"

@@ -20,23 +20,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from segmenter.core import group as groups
 from segmenter.core.beats import Beat
 from segmenter.core.command import Command, GroupSlot, PartitionSlot, Slot, StreamSlot
+from segmenter.core.creation import CreateLane, CreatePartition, DropLane, DropPartition
 from segmenter.core.events import Changed, Freed, Wanted
 from segmenter.core.group import Announce, GroupData, GroupEvent, GroupState, LoadGroup, UpdateGroup
 from segmenter.core.layout import LoadStream, StreamConfig, UpdateStream
 from segmenter.core.log import Record
-from segmenter.core.partition import (
-    Claim,
-    Commit,
-    CreateLane,
-    CreatePartition,
-    DropLane,
-    DropPartition,
-    Lane,
-    PartitionState,
-    Probe,
-    Progress,
-    Release,
-)
+from segmenter.core.partition import Claim, Commit, Lane, PartitionState, Probe, Progress, Release
 from segmenter.core.retention import Append, Trim
 from segmenter_redis.codec import REPLIES
 from tests.stateful.agreement import InMemory, InRedis, Terms, canonical, mapped
