@@ -7,6 +7,7 @@ from segmenter.core.message import Fence, Message
 from segmenter.errors import *  # noqa: F403 - the whole tree of exceptions is public
 from segmenter.runtime.sender import Sent
 from segmenter.segmenter import Segmenter
+from segmenter.shelves import SetAside, Shelves
 from segmenter.snapshot import GroupSnapshot, MemberSnapshot, PartitionSnapshot
 from segmenter.stream import Stream
 
@@ -20,6 +21,8 @@ __all__ = [
     "PartitionSnapshot",
     "Segmenter",
     "Sent",
+    "SetAside",
+    "Shelves",
     "Stream",
 ]
 __all__ += errors.__all__

@@ -6,6 +6,7 @@ from attrs import frozen
 
 __all__ = [
     "Admitted",
+    "Congested",
     "Departed",
     "Gap",
     "Granted",
@@ -100,6 +101,16 @@ class Truncation:
 
 
 @frozen
+class Congested:
+    """So much is set aside in a partition that it is read no further: have it redriven, replayed or discarded."""
+
+    member: str
+    partition: int
+    parked: int
+    dead: int
+
+
+@frozen
 class Stalled:
     """Nothing has moved for a while since nothing is acknowledged."""
 
@@ -107,4 +118,7 @@ class Stalled:
     keys: tuple[str, ...]
 
 
-Observation = Admitted | Departed | Gap | Reassigned | Granted | HandedBack | Lost | Missing | Stalled | Truncation
+Membership = Admitted | Departed | Reassigned
+Holding = Congested | Granted | HandedBack | Lost | Stalled
+Loss = Gap | Missing | Truncation
+Observation = Membership | Holding | Loss

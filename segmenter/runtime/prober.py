@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 
 from segmenter.core.beats import BEATS_PER_SESSION
 from segmenter.core.command import Gone
 from segmenter.core.log import parse_position
+from segmenter.core.observations import Congested, Observation
 from segmenter.core.partition import Probe, Probed
 from segmenter.errors import BackendError, SegmenterError
 from segmenter.port import Session
@@ -30,6 +32,8 @@ class Prober:
         *,
         refused: Callable[[int], None],
         failed: Callable[[SegmenterError], None],
+        observe: Callable[[Observation], None],
+        wake: Callable[[], None],
     ) -> None:
         self._session = session
         self._holdings = holdings
@@ -37,6 +41,8 @@ class Prober:
         self._interval_s = session_s / BEATS_PER_SESSION
         self._refused = refused
         self._failed = failed
+        self._observe = observe
+        self._wake = wake
 
     def start_due(self, now: float) -> None:
         """Probe the holdings that nothing was heard of for a beat."""
@@ -45,6 +51,13 @@ class Prober:
                 holding.confirmed_at = now
                 probing = self._session.execute(Probe(holding.slot, self._group))
                 probing.add_done_callback(lambda future, holding=holding: self._answered(holding, future))  # type: ignore[misc]
+
+    def look(self, partition: int) -> None:
+        """Probe a holding in the next turn."""
+        holding = self._holdings.at(partition)
+        if holding is not None:
+            holding.confirmed_at = -math.inf
+            self._wake()
 
     def _answered(self, holding: Holding, future: asyncio.Future[Probed | Gone]) -> None:
         held = self._holdings.at(holding.partition, holding.grant.epoch) is holding
@@ -61,6 +74,18 @@ class Prober:
             self._failed(stream_lost(holding.slot))
         elif not self._sound(holding, reply):
             self._refused(holding.partition)  # claiming again tells what is left
+        elif holding.settled_down:
+            self._look_aside(holding, reply)
+
+    def _look_aside(self, holding: Holding, probed: Probed) -> None:
+        """Others take away dead letters, and leave requests for the parked ones."""
+        parking = holding.lanes.parking
+        was_full, parking.dead, parking.requests = parking.full, probed.dead, probed.requests
+        if parking.full and not holding.congested:
+            self._observe(Congested(holding.member, holding.partition, probed.parked, probed.dead))
+        holding.congested = parking.full
+        if parking.requests or was_full:
+            self._wake()
 
     @staticmethod
     def _sound(holding: Holding, probed: Probed) -> bool:
