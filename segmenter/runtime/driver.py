@@ -12,12 +12,10 @@ from segmenter.core.command import Command
 from segmenter.core.group import UpdateGroup
 from segmenter.core.machine import advance
 from segmenter.core.member import Member
-from segmenter.core.observations import Observation
 from segmenter.core.partition import Release
 from segmenter.errors import BackendError
-from segmenter.port import Session
-from segmenter.runtime.backoff import Backoff
 from segmenter.runtime.custody import Custody
+from segmenter.runtime.ties import Ties
 
 __all__ = ["Driver"]
 
@@ -25,36 +23,21 @@ __all__ = ["Driver"]
 class Driver:
     """A member and the commands that it has under way."""
 
-    def __init__(
-        self,
-        member: Member,
-        *,
-        session: Session,
-        custody: Custody,
-        clock: Callable[[], float],
-        backoff: Backoff,
-        observe: Callable[[Observation], None],
-        failed: Callable[[BaseException], None],
-        wake: Callable[[], None],
-    ) -> None:
+    def __init__(self, ties: Ties, member: Member, custody: Custody, clock: Callable[[], float]) -> None:
         self.member = member
         self.changed_at = 0.0  # when the change of the document that is under way was first asked for
         self.stopped = False  # nothing is told any more, and nothing asked
         self._changing: UpdateGroup | None = None
-        self._session = session
+        self._ties = ties
         self._custody = custody
         self._clock = clock
-        self._backoff = backoff
-        self._observe = observe
-        self._failed = failed
-        self._wake = wake
         self._loop = asyncio.get_running_loop()
         self._inbox: deque[sig.Event] = deque()
 
     def tell(self, event: sig.Event) -> None:
         """Have the machine told in the next turn."""
         self._inbox.append(event)
-        self._wake()
+        self._ties.wake()
 
     def catch_up(self) -> None:
         """Tell the machine all that has happened."""
@@ -78,27 +61,27 @@ class Driver:
             case sig.Drop(partition):
                 self._custody.drop(partition)
             case sig.Emit(observation):
-                self._observe(observation)
+                self._ties.observe(observation)
 
     def _execute(self, command: Command[Any, Any]) -> None:
         if isinstance(command, UpdateGroup) and command != self._changing:
             self._changing, self.changed_at = command, self._clock()
         if not self.stopped:
-            self._session.execute(command).add_done_callback(lambda future: self._answered(command, future))
+            self._ties.session.execute(command).add_done_callback(lambda future: self._answered(command, future))
 
     def _execute_again(self, command: Command[Any, Any]) -> None:
-        self._loop.call_later(self._backoff.next_s(), self._execute, command)
+        self._loop.call_later(self._ties.backoff.next_s(), self._execute, command)
 
     def _answered(self, command: Command[Any, Any], future: asyncio.Future[Any]) -> None:
         if future.cancelled() or self.stopped:
             return
         error = future.exception()
         if error is None:
-            self._backoff.reset()
+            self._ties.backoff.reset()
             if isinstance(command, Release):
                 self._custody.released(command, future.result())
             self.tell(sig.Replied(command, future.result()))
         elif isinstance(error, BackendError) and error.retriable:
             self.tell(sig.Unanswered(command))
         else:
-            self._failed(error)
+            self._ties.failed(error)

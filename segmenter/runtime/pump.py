@@ -15,6 +15,7 @@ from segmenter.config import ConsumerOptions
 from segmenter.core import signals as sig
 from segmenter.core.beats import BEATS_PER_SESSION, LEASE_SHARE
 from segmenter.core.command import Cursor, GroupSlot
+from segmenter.core.continuity import Cut
 from segmenter.core.events import Announcement, Asked, Changed
 from segmenter.core.group import GroupState
 from segmenter.core.member import Member
@@ -38,6 +39,7 @@ from segmenter.runtime.lease import Lease
 from segmenter.runtime.prober import Prober
 from segmenter.runtime.reader import READ_WAIT_S, Reader
 from segmenter.runtime.redriver import Redriver
+from segmenter.runtime.ties import Ties
 
 __all__ = ["Pump"]
 
@@ -66,64 +68,26 @@ class Pump:
         self._host = host
         self._hooks = hooks
         self._loop = asyncio.get_running_loop()
-        self._backoff = Backoff(host.chance, min(LIMIT_S, options.session_timeout_s / BEATS_PER_SESSION))
         self._holdings = Holdings(host.clock, LEASE_SHARE * options.session_timeout_s)
         self._custody = Custody(
             slot, self._holdings, hooks, clock=host.clock, touched=self._touched, observe=self._observe, pump=self
         )
-        self._reader = Reader(
+        ties = Ties(
             session,
-            Cursor(slot, events_end),
-            self._holdings,
-            options,
-            backoff=self._backoff,
-            cut=lambda partition, cut: self._custody.tell_cut(self._driver.member.me, partition, cut),
-            heard=self._heard,
-            failed=self.end,
-            wake=self.wake,
-        )
-        self._committer = Committer(
-            session,
-            self._holdings,
-            interval_s=options.commit_interval_s,
-            backoff=self._backoff,
-            leased=lambda: self._lease.valid,
-            refused=self._refused,
-            failed=self.end,
-            wake=self.wake,
-        )
-        self._lease = Lease(
-            heart,
-            slot,
-            options.session_timeout_s,
-            clock=host.clock,
-            stall_s=max(options.max_processing_time_s, 2 * READ_WAIT_S),
-            known=lambda: self._driver.member.document.version,
-            tell=lambda event: self._from_thread(self.tell, event),
-            stuck=lambda stall_s: self._from_thread(self.end, handler_stuck(slot, stall_s)),
-            failed=lambda error: self._from_thread(self.end, error),
-        )
-        self._prober = Prober(
-            session,
-            self._holdings,
             slot.group,
-            options.session_timeout_s,
-            refused=self._refused,
-            failed=self.end,
-            observe=self._observe,
-            wake=self.wake,
+            self._holdings,
+            Backoff(host.chance, min(LIMIT_S, options.session_timeout_s / BEATS_PER_SESSION)),
+            self.wake,
+            self._observe,
+            lambda partition: self.tell(sig.Refused(partition)),
+            self.end,
         )
-        self._redriver = Redriver(session, self._holdings, slot.group, failed=self.end, wake=self.wake)
-        self._driver = Driver(
-            self._new_member(document),
-            session=session,
-            custody=self._custody,
-            clock=host.clock,
-            backoff=self._backoff,
-            observe=self._observe,
-            failed=self.end,
-            wake=self.wake,
-        )
+        self._reader = Reader(ties, Cursor(slot, events_end), options, heard=self._heard, cut=self._cut)
+        self._committer = Committer(ties, options.commit_interval_s, lambda: self._lease.valid)
+        self._prober = Prober(ties, options.session_timeout_s)
+        self._redriver = Redriver(ties)
+        self._driver = Driver(ties, self._new_member(document), self._custody, host.clock)
+        self._lease = self._new_lease(heart)
         self._alarm = Alarm(host.clock)
         self._moved_at = math.inf  # when a message was last handed out or settled; inf once standstill was reported
         self._leaving = False
@@ -241,8 +205,8 @@ class Pump:
         else:
             self.tell(sig.Heard(event))
 
-    def _refused(self, partition: int) -> None:
-        self.tell(sig.Refused(partition))
+    def _cut(self, partition: int, cut: Cut) -> None:
+        self._custody.tell_cut(self._driver.member.me, partition, cut)
 
     def wake(self) -> None:
         """Have a turn soon."""
@@ -313,6 +277,19 @@ class Pump:
             self.wake()
 
     # --- membership -------------------------------------------------------------------------------------------------
+
+    def _new_lease(self, heart: Heart) -> Lease:
+        return Lease(
+            heart,
+            self._slot,
+            self._options.session_timeout_s,
+            clock=self._host.clock,
+            stall_s=max(self._options.max_processing_time_s, 2 * READ_WAIT_S),
+            known=lambda: self._driver.member.document.version,
+            tell=lambda event: self._from_thread(self.tell, event),
+            stuck=lambda stall_s: self._from_thread(self.end, handler_stuck(self._slot, stall_s)),
+            failed=lambda error: self._from_thread(self.end, error),
+        )
 
     def _new_member(self, document: GroupState) -> Member:
         return Member(
