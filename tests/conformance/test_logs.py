@@ -15,6 +15,7 @@ from segmenter.core.partition import (
     Dropped,
     Exists,
     Fenced,
+    Release,
 )
 from segmenter.core.retention import (
     Append,
@@ -53,6 +54,7 @@ async def test_a_repeated_append_is_appended_once(place: Place) -> None:
     batch = place.batch(3)
     first, last = ids(await place.ask(batch))
     assert await place.ask(batch) == Duplicate(first, last)
+    assert await place.ask(evolve(batch, layout=1)) == Duplicate(first, last), "whatever has become of the layout"
     assert len(await place.entries()) == 3
 
 
@@ -180,6 +182,17 @@ async def test_trimming_never_passes_the_slowest_group(place: Place) -> None:
     await place.settle(1, "b")
     assert await place.ask(Trim(ORDERS)) == Trimmed(1)
     assert await place.data() == [b"1", b"2", b"3", b"4"]
+
+
+@conforms
+async def test_a_group_that_goes_back_holds_trimming_back_again(place: Place) -> None:
+    """Who is the slowest is looked up each time: what was known before may be more than is settled now."""
+    await place.create("a")
+    await place.append(5)
+    await place.settle(4)
+    assert await place.ask(Trim(ORDERS, keep=4)) == Trimmed(1)
+    await place.ask(Release(ORDERS, "a", "by-a", (await place.probe()).epoch, start=b"earliest"))
+    assert await place.ask(Trim(ORDERS)) == Trimmed(0)
 
 
 @conforms
