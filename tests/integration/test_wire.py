@@ -93,6 +93,25 @@ def test_a_server_that_is_not_there_is_named() -> None:
     run(test)
 
 
+def test_a_connection_is_tried_once() -> None:
+    """redis-py tries ten times by itself: whoever asks decides whether to ask again, and for how long."""
+
+    async def test() -> None:
+        tried: list[None] = []
+
+        def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            tried.append(None)
+            writer.close()
+
+        async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            with pytest.raises(BackendError):
+                await RedisBackend(f"redis://127.0.0.1:{port}").session()
+        assert len(tried) <= 2, "a session has two connections"
+
+    run(test)
+
+
 def test_a_wrong_password_is_not_retried_and_not_shown() -> None:
     server = Server(newest(), "--requirepass", "right")
 

@@ -16,10 +16,9 @@ local log = look(log_key)
 if lane.claim ~= claim then
   if tonumber(lane.generation) > tonumber(generation) then return {'Behind', lane.generation} end
   if lane.epoch ~= if_epoch then return {'Changed', lane.owner, lane.epoch} end
-  if lane.owner ~= '' and lane.owner ~= member and lane.owner ~= evict then return {'Held', lane.owner, lane.epoch} end
-  if lane.owner ~= '' and lane.owner ~= member then
-    change_lane(lanes, group, lane, suspicion(lane, log, window))
-  end
+  local others = lane.owner ~= '' and lane.owner ~= member
+  if others and lane.owner ~= evict then return {'Held', lane.owner, lane.epoch} end
+  if others then change_lane(lanes, group, lane, suspicion(lane, log, window)) end
   local epoch = risen(tonumber(lane.epoch) + 1, tonumber(floor) + 1)
   change_lane(lanes, group, lane, {
     owner = member, epoch = epoch, generation = generation, claim = claim, history = history(), number = '0',
