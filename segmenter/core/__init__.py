@@ -21,6 +21,7 @@ Reading order, as a theory of operation:
 ``member``     its state.                           ``machine``   the engine: from documents and replies to claims.
 ``message``    what a consumer is handed.           ``ranges``    sets of ordinals.
 ``parking``    which keys are parked, and what the next commit sets aside.
+``chains``     the messages in hand, linked by key.
 ``caution``    one message at a time, after owners that ended uncleanly.
 ``lanes``      order per key inside a consumer.     ``reading``   what to read next, and when to pause.
 ``errands``    what the owner does about requests for parked letters.

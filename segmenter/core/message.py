@@ -157,6 +157,10 @@ class Message:
         """
         self._lanes.give_back(self, delay)
 
+    def redelivered(self, attempt: int) -> Message:
+        """The same message in another delivery; of its lanes."""
+        return Message(self._lanes, self.ordinal, self.entry_id, self.raw_key, self.data, self.raw_headers, attempt)
+
     def reject(self, reason: str = "") -> None:
         """Make a dead letter of the message, at once; its key goes on with the next one.
 
