@@ -93,7 +93,7 @@ class Stream:
             BackendError: the server refuses; with ``refused`` nothing was sent.
             NotHere: called in another process or event loop than the stream was opened in.
         """
-        self._check()
+        self._home.check()
         parts = checked(key, data, headers)
         return await self._outboxes[self._router.partition_of(parts[0])].send(parts)
 
@@ -112,7 +112,7 @@ class Stream:
             SegmenterError: as for ``send``, when the rest has come to its end; the exception's ``sent`` lists where
                 each message stands, with ``None`` for those that failed.
         """
-        self._check()
+        self._home.check()
         shares = self._router.shares(messages, self.partition_size)
         parcels = [self._outboxes[share.partition].send_many(share.records) for share in shares]
         return _in_order(shares, await asyncio.gather(*parcels, return_exceptions=True))
@@ -127,6 +127,8 @@ class Stream:
         self._config = await self._lifecycle.alter_stream(self._name, partition_size)
 
     def _outbox(self, partition: int) -> Outbox:
+        if self._closed:
+            raise ConsumerDead("the Segmenter was closed: make a new one", stream=self._name)
         return Outbox(
             PartitionSlot(self._name, partition),
             self._producer,
@@ -148,15 +150,12 @@ class Stream:
         trims = [self._session.execute(Trim(PartitionSlot(self._name, number))) for number in range(self.partitions)]
         await asyncio.gather(*trims, return_exceptions=True)
 
-    def _check(self) -> None:
-        self._home.check()
-        if self._closed:
-            raise ConsumerDead("the Segmenter was closed: make a new one", stream=self._name)
-
     def close(self, error: SegmenterError) -> None:
         """Fail whatever has not been answered; called when the Segmenter closes."""
         self._closed = True
-        for outbox in self._outboxes.values():
+        outboxes = [*self._outboxes.values()]
+        self._outboxes.clear()  # whoever sends now would have one made
+        for outbox in outboxes:
             outbox.close(error)
 
 
