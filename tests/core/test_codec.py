@@ -123,7 +123,8 @@ def test_a_read_that_does_not_wait_does_not_block() -> None:
 @pytest.mark.parametrize("shape", [list, dict])
 def test_both_versions_of_the_protocol_are_understood(shape: type) -> None:
     raw = shape([(b"{shop:orders:3}:log", [[b"1-1", [b"k", b"a"]]])])
-    assert decode_read(READ, KEYS, raw) == {SLOT: [(b"1-1", [b"k", b"a"])]}
+    ((entry_id, fields),) = decode_read(READ, KEYS, raw)[SLOT]
+    assert (entry_id, fields) == (b"1-1", [b"k", b"a"])
 
 
 def test_nothing_is_an_empty_reply() -> None:
