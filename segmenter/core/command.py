@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 # An entry of any log: its id as the server writes it ("ms-seq"), and a flat sequence of field, value, field, value.
+# To be unpacked or indexed only: a backend may hand out the lists that it parsed.
 Entry = tuple[bytes, Sequence[bytes]]
 
 

@@ -7,14 +7,13 @@ to lose the oldest messages.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from segmenter.config import Durability
 from segmenter.core.command import Command, Gone, PartitionSlot
-from segmenter.core.log import Log, Producer, Record, forget_producers, format_position
+from segmenter.core.log import Log, Producer, Records, forget_producers, format_position, in_columns
 from segmenter.core.partition import PartitionState
 
 __all__ = [
@@ -127,7 +126,7 @@ class Append(Command[PartitionState, AppendReply]):
     producer: str
     epoch: int
     first: int  # sequence number of the first record, from 1
-    records: Sequence[Record]
+    records: Records = field(converter=in_columns)
     capacity: int  # entries the partition keeps
     layout: int = 0
     overflow: Literal["refuse", "drop_oldest"] = "refuse"
