@@ -149,7 +149,9 @@ class Segmenter:
         await self.lifecycle.remove_stream(name)
 
     def _stream(self, name: str, config: StreamConfig, options: StreamOptions) -> Stream:
-        stream = Stream(name, config, options, self.session, self.lifecycle, self.host.nonce(), self.host)
+        stream = Stream(
+            name, config, options, self.session, self.lifecycle, self.host.nonce(), self.host, self._backend
+        )
         self._streams.append(stream)
         return stream
 
@@ -237,6 +239,7 @@ class Segmenter:
             heart=self._beating(),
             host=self.host,
             hooks=evolve(hooks, observers=[logged(slot), *hooks.observers]),
+            place=self._backend,
         )
         consumer = Consumer(pump, options, slot)
         self._consumers.append(consumer)

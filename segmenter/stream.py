@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from segmenter.config import StreamOptions
 from segmenter.core.command import PartitionSlot
+from segmenter.core.forward import Outgoing
 from segmenter.core.layout import StreamConfig
+from segmenter.core.log import Record, in_columns
 from segmenter.core.retention import Trim
-from segmenter.errors import ConsumerDead, SegmenterError
+from segmenter.errors import ConsumerDead, InvalidArgument, SegmenterError
 from segmenter.port import Session
 from segmenter.runtime.home import Home
 from segmenter.runtime.host import Host
@@ -37,6 +39,7 @@ class Stream:
         lifecycle: Lifecycle,
         producer: str,
         host: Host,
+        place: object = None,
     ) -> None:
         self._name = name
         self._config = config
@@ -45,6 +48,7 @@ class Stream:
         self._lifecycle = lifecycle
         self._producer = producer
         self._host = host
+        self._place = place
         self._router = Router(config.partitions, config.hash_name)
         self._home = Home("stream", name)
         self._outboxes = Outboxes(self._outbox)
@@ -116,6 +120,29 @@ class Stream:
         shares = self._router.shares(messages, self.partition_size)
         parcels = [self._outboxes[share.partition].send_many(share.records) for share in shares]
         return _in_order(shares, await asyncio.gather(*parcels, return_exceptions=True))
+
+    def outgoing(self, key: Key, data: bytes, headers: Mapping[str, str] | None = None) -> Outgoing:
+        """Return a message on its way to this stream, for ``Message.forward``; nothing is sent yet.
+
+        Raises:
+            MessageTooLarge, InvalidArgument: the message cannot be, or the stream was opened with ``durability``.
+        """
+        self._home.check()
+        if self._options.durability is not None:
+            raise InvalidArgument(
+                f"{self._name!r} was opened with durability, which a forwarded message cannot wait for: "
+                "open it without, or send and then acknowledge"
+            )
+        record = Record(*checked(key, data, headers))
+        return Outgoing(
+            PartitionSlot(self._name, self._router.partition_of(record.key)),
+            in_columns([record]),
+            self.partition_size,
+            self._config.layout,
+            "drop_oldest" if self._options.on_full == "drop_oldest" else "refuse",
+            waits=self._options.on_full == "wait",
+            place=self._place,
+        )
 
     async def alter(self, *, partition_size: int) -> None:
         """Change how many messages each partition keeps. Other producers follow when they open the stream again.

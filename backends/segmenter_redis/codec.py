@@ -12,11 +12,12 @@ from typing import Any, TypeVar, cast
 
 from attrs import frozen
 
-from segmenter.core import beats, creation, group, layout, letters, partition, retention
+from segmenter.core import beats, creation, forward, group, layout, letters, partition, retention
 from segmenter.core.beats import Beat
 from segmenter.core.command import Command, Entry, Gone, GroupSlot, PartitionSlot, Read, ReadReply
 from segmenter.core.creation import CreateLane, CreatePartition, DropLane, DropPartition
 from segmenter.core.events import LIMIT_EVENTS
+from segmenter.core.forward import Forward
 from segmenter.core.group import Announce, GroupState, LoadGroup, UpdateGroup
 from segmenter.core.layout import FORMAT, LoadStream, StreamConfig, UpdateStream
 from segmenter.core.letters import ListLetters, Purge, Redrive, Replay
@@ -127,6 +128,14 @@ def _columns(records: Records) -> Sequence[bytes]:
     return payload
 
 
+def _forward(command: Forward, keys: Keys) -> tuple[Sequence[str], Arguments, Sequence[bytes]]:
+    it, commit = command, command.commit
+    payload = _columns(it.records)
+    progress = (commit.group, commit.member, commit.epoch, commit.number, *progress_parts(commit.progress))
+    room = (it.capacity, it.layout, it.overflow, len(payload) // len(it.records))
+    return (*_lane_of(keys, it.slot.here), *_lane_of(keys, it.slot.there)), (*progress, *room), payload
+
+
 def _trim(command: Trim, keys: Keys) -> tuple[Sequence[str], Arguments]:
     return _lane_of(keys, command.slot), (command.keep,)
 
@@ -218,6 +227,7 @@ _ENCODERS: Mapping[type, Callable[[Any, Keys], tuple[Any, ...]]] = {
     CreatePartition: _create_partition,
     DropLane: _drop_lane,
     DropPartition: _drop_partition,
+    Forward: _forward,
     ListLetters: _list_letters,
     LoadGroup: _load_group,
     LoadStream: _load_stream,
@@ -297,6 +307,7 @@ REPLIES: Mapping[bytes, Callable[[Raw], object]] = {
     b"UnknownProducer": lambda raw: retention.UnknownProducer(),
     b"OutOfSequence": lambda raw: retention.OutOfSequence(int(raw[0])),
     b"Full": lambda raw: retention.Full(min(_names(raw[1:]), default=None), int(raw[0])),
+    b"Forwarded": lambda raw: forward.Forwarded(),
     b"Trimmed": lambda raw: retention.Trimmed(int(raw[0])),
     # streams
     b"Loaded": lambda raw: layout.Loaded(_config(raw)),

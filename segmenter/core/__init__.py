@@ -10,6 +10,7 @@ Reading order, as a theory of operation:
 ``aside``      what a lane has set aside: parked and dead letters.
 ``partition``  the law of ownership and progress: claim, commit, release. Epochs are fencing tokens.
 ``creation``   how partitions and lanes come into being and go.
+``forward``    settling and sending in one step.
 ``letters``    commands about what is set aside.
 ``retention``  the law of appending and trimming: idempotent producers, back-pressure.
 ``layout``     the configuration of a stream.       ``hashing``   from a key to its partition.

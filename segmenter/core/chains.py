@@ -9,10 +9,11 @@ no object per key.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from heapq import heappop, heappush
 
-from segmenter.core.message import DELAYED, HELD, READY, STALE, STARTED, Message
+from segmenter.core.message import DELAYED, FORWARDED, HELD, READY, STALE, STARTED, Message
 
 __all__ = ["Chains"]
 
@@ -81,6 +82,20 @@ class Chains:
         if after._state == STARTED:
             self.replace(after, after.attempt)._state = HELD
         return again
+
+    def send_off(self, message: Message) -> None:
+        """A message is left to what is sent in its place: its time does not run out meanwhile."""
+        message._state = FORWARDED
+        del self.started[message]
+        self.started[message] = math.inf
+
+    def bring_back(self, message: Message, now: float) -> bool:
+        """It is in hand again; false if the partition is lost."""
+        if message._state != FORWARDED:
+            return False
+        del self.started[message]
+        message._state, self.started[message] = STARTED, now
+        return True
 
     # --- turns ------------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from attrs import frozen
 
 __all__ = [
     "Command",
+    "Crossing",
     "Cursor",
     "Entry",
     "Gone",
@@ -55,6 +56,19 @@ class PartitionSlot:
 
     stream: str
     partition: int
+
+
+@frozen(order=True)
+class Crossing:
+    """Two partitions that one command changes together; they may be the same."""
+
+    here: PartitionSlot
+    there: PartitionSlot
+
+    @property
+    def within(self) -> bool:
+        """Whether both are one."""
+        return self.here == self.there
 
 
 Slot = StreamSlot | GroupSlot | PartitionSlot

@@ -2,12 +2,10 @@
 
 Everything is counted in ordinals: the **watermark** is the ordinal below which all is settled, and what was settled
 ahead of it is kept as ranges. A commit stores both, so that whoever takes the partition over repeats nothing that was
-finished. What arrives waits as it came, and becomes a message when its turn comes. It goes one of two ways:
-
-- While nothing else is in hand, a batch goes out as a **run**. Settled in the order of the log, as it mostly is, it
-  needs no chains, and settling costs a comparison: 0.2 us a message, where chains cost 0.4.
-- As soon as anything else is asked (another batch meanwhile, a message that is given back, settled out of turn or set
-  aside), what is left of the run is linked into **chains**, one for each key (``chains``).
+finished. What arrives waits as it came, and becomes a message when its turn comes. While nothing else is in hand, a
+batch goes out as a **run**: settled in the order of the log, as it mostly is, it costs a comparison and 0.2 us for each
+message. As soon as anything else is asked (another batch meanwhile, a message given back, set aside, or settled out of
+turn), what is left of the run is linked into **chains**, one for each key (``chains``), which cost 0.4 us.
 
 A message that is parked takes the chain behind it along, and what arrives later under its key follows (``aside``).
 """
@@ -18,13 +16,14 @@ A message that is parked takes the chain behind it along, and what arrives later
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from segmenter.core.aside import Letter
 from segmenter.core.caution import Caution
 from segmenter.core.chains import Chains
 from segmenter.core.command import Entry
 from segmenter.core.continuity import Seen
+from segmenter.core.forward import Outgoing
 from segmenter.core.message import HELD, SETTLED, STALE, STARTED, Message
 from segmenter.core.parking import Parking, letter_behind, letter_of
 from segmenter.core.partition import Progress
@@ -51,30 +50,27 @@ class KeyLanes:
         clock: Callable[[], float],
         touched: Callable[[], None],
         consumer: object = None,
+        forwarding: Callable[[Message, Outgoing], Awaitable[None]] | None = None,
     ) -> None:
-        self.stream = stream
-        self.group = group
-        self.partition = partition
-        self.epoch = epoch
+        self.stream, self.group, self.partition, self.epoch = stream, group, partition, epoch
         self.consumer = consumer  # whoever hands them out, by identity
+        self.forwarding = forwarding  # settles a message by what is sent in its place
         self.position = progress.offset  # id of the last entry offered: the place to read on from
         self.version = 0  # rises with every change of the progress
         self.unsettled = self.unsettled_bytes = 0
-        self.parking = parking or Parking()
-        self.caution = caution or Caution()
+        self.parking, self.caution = parking or Parking(), caution or Caution()
         self._clock = clock
         self._touched = touched
         self._told = False  # that something was settled, since the progress was last asked for
         self._closed: Callable[[Message], ConsumerError] | None = None
-        self._mark = Watermark(progress)
+        self.mark = Watermark(progress)
         self._attempts = dict(progress.attempts)
         self._next = progress.read  # ordinal of the next entry to be offered
         self._arrived: deque[Entry] = deque()  # offered, and not looked at
         self._drawn = progress.read  # ordinal of the first of these
         self._run: list[Message] = []  # handed out while nothing else was in hand
-        self._run_end = 0  # the ordinal behind it
-        self._run_at = 0.0  # when it was handed out
-        self._chains = Chains()
+        self._run_end, self._run_at = 0, 0.0  # the ordinal behind it, and when it was handed out
+        self.chains = Chains()
         self._batch = 0
         self._taken_up: set[int] = set()  # ordinals of parked messages that are being handled once more
 
@@ -85,24 +81,24 @@ class KeyLanes:
         if not entries:
             return
         counted = entries
-        if self._next < self._mark.inherited:
-            finished = self._mark.finished
+        if self._next < self.mark.inherited:
+            finished = self.mark.finished
             counted = [entry for ordinal, entry in enumerate(entries, self._next) if not finished(ordinal)]
         self.unsettled += len(counted)
         self.unsettled_bytes += sum([len(fields[3]) for _, fields in counted])
         self._arrived.extend(entries)
         self._next += len(entries)
         self.position = entries[-1][0]
-        while self._arrived and self._mark.finished(self._drawn):
+        while self._arrived and self.mark.finished(self._drawn):
             self._draw()
 
     def _draw(self) -> Message | None:
         """Make a message of what arrived first, and link it; nothing if it was finished before, or is parked."""
         entry_id, fields = self._arrived.popleft()
         ordinal, self._drawn = self._drawn, self._drawn + 1
-        self._mark.take_in(entry_id)
-        if self._mark.finished(ordinal):
-            self._mark.advance()
+        self.mark.take_in(entry_id)
+        if self.mark.finished(ordinal):
+            self.mark.advance()
             self.version += 1
             return None
         headers = fields[5] if len(fields) > 4 else b""  # noqa: PLR2004 - key, data, then headers
@@ -112,7 +108,7 @@ class KeyLanes:
             self._park(message, STALE)
             self._touched()
             return None
-        self._chains.link(message)
+        self.chains.link(message)
         return message
 
     def take_up(self, letters: Sequence[Letter]) -> None:
@@ -121,15 +117,11 @@ class KeyLanes:
         for letter in letters:
             content = (letter.entry_id, letter.key, letter.data, letter.headers)
             message = Message(self, letter.ordinal, *content, self._attempts.get(letter.ordinal, 0) + 1)
-            self._chains.link(message)
-            self._chains.queue(message)
+            self.chains.link(message)
+            self.chains.queue(message)
             self._taken_up.add(letter.ordinal)
             self.unsettled += 1
             self.unsettled_bytes += len(letter.data)
-
-    def in_hand(self, key: bytes) -> bool:
-        """Whether a message of a parked key is here and not settled."""
-        return key in self._chains
 
     def changed(self) -> None:
         """Something is to be stored that is not about a message in hand."""
@@ -144,17 +136,17 @@ class KeyLanes:
             return []
         now = self._clock()
         self._batch += 1
-        if self._mark.read < self.caution.until:
+        if self.mark.read < self.caution.until:
             return self._take_alone(now)
         if self._run:
             self._link_run()
-        elif not self._chains and (whole_batch or limit == 1) and (run := self._take_run(limit, now)):
+        elif not self.chains and (whole_batch or limit == 1) and (run := self._take_run(limit, now)):
             return run
         return self._take_heads(limit, now, whole_batch=whole_batch)
 
     def _take_run(self, limit: int, now: float) -> list[Message]:
         """Hand out what arrived first, without linking it; nothing if that is not as simple as it mostly is."""
-        arrived, parked, inherited, batch = self._arrived, self.parking.counts, self._mark.inherited, self._batch
+        arrived, parked, inherited, batch = self._arrived, self.parking.counts, self.mark.inherited, self._batch
         run: list[Message] = []
         ordinal = self._drawn
         while arrived and len(run) < limit and not self._attempts:
@@ -173,7 +165,7 @@ class KeyLanes:
         return run
 
     def _take_heads(self, limit: int, now: float, *, whole_batch: bool) -> list[Message]:
-        chains, batch = self._chains, self._batch
+        chains, batch = self.chains, self._batch
         chains.wake(now)
         taken: list[Message] = []
         while len(taken) < limit and (message := self._startable(whole_batch=whole_batch)) is not None:
@@ -186,7 +178,7 @@ class KeyLanes:
 
     def _startable(self, *, whole_batch: bool) -> Message | None:
         """The next message whose key allows it; those that are passed over are reached through their predecessors."""
-        chains = self._chains
+        chains = self.chains
         while chains.waiting or self._arrived:
             message = chains.pop() if chains.waiting else self._draw()
             if message is None or message._state == STALE:
@@ -200,9 +192,9 @@ class KeyLanes:
     def _take_alone(self, now: float) -> list[Message]:
         """Hand out the one whose mark is stored, or mark the next one."""
         if (marked := self.caution.take()) is not None:
-            self._chains.start(marked, now, self._batch)
+            self.chains.start(marked, now, self._batch)
             return [marked]
-        self._chains.wake(now)
+        self.chains.wake(now)
         if not (self.caution.waits or self.in_flight) and (message := self._startable(whole_batch=False)) is not None:
             self.caution.mark(message)
             self.changed()
@@ -213,53 +205,48 @@ class KeyLanes:
     @property
     def due(self) -> float | None:
         """When the next message that was given back may start again, by the clock; ``None`` if none waits."""
-        return self._chains.due if self._closed is None else None
+        return self.chains.due if self._closed is None else None
 
     @property
     def startable(self) -> bool:
         """Whether something is waiting that may be able to start now."""
-        careful = self._mark.read < self.caution.until
+        careful = self.mark.read < self.caution.until
         if self._closed is not None or (careful and (self.in_flight or self.caution.waits)):
             return False
-        return bool(self._arrived) or self._chains.waiting or self.caution.ready
+        return bool(self._arrived) or self.chains.waiting or self.caution.ready
 
     @property
     def in_flight(self) -> int:
         """How many messages are handed out and not settled."""
-        return len(self._chains.started) + (self._run_end - self._mark.read if self._run else 0)
+        return len(self.chains.started) + (self._run_end - self.mark.read if self._run else 0)
 
     @property
     def waiting_keys(self) -> list[str]:
         """The keys of the messages that are handed out and not settled."""
-        unsettled = self._run[-self.in_flight :] if self._run else self._chains.started
+        unsettled = self._run[-self.in_flight :] if self._run else self.chains.started
         return [message.key for message in unsettled]
 
     @property
     def oldest_start(self) -> float | None:
         """When the oldest message in flight was handed out."""
-        return self._run_at if self._run else next(iter(self._chains.started.values()), None)
-
-    @property
-    def crowded(self) -> bool:
-        """Whether so much was finished out of order, or set aside, that reading on must wait."""
-        return self._mark.scattered or self.parking.full or self.parking.pressing
+        return self._run_at if self._run else next(iter(self.chains.started.values()), None)
 
     # --- settling ---------------------------------------------------------------------------------------------------
 
     def settle(self, message: Message) -> None:
         """Acknowledge a message (see ``Message.ack``)."""
-        if self._run and message.ordinal == self._mark.read and message._state == STARTED:
+        if self._run and message.ordinal == self.mark.read and message._state == STARTED:
             self._settle_next(message)
         elif not self._ended(message):
             self._finish(message, SETTLED)
-            self._chains.unlink(message)
+            self.chains.unlink(message)
             self._count(message)
             self._touched()
 
     def _settle_next(self, message: Message) -> None:
         """Settle the next message of the run."""
         message._state = SETTLED
-        mark = self._mark
+        mark = self.mark
         mark.read += 1
         mark.offset = message.entry_id
         self.version += 1
@@ -282,9 +269,9 @@ class KeyLanes:
             left, run, self._run = self.in_flight, self._run, []
             self._leave(run[:-left])
             for message in run[-left:]:
-                self._mark.take_in(message.entry_id)
-                self._chains.link(message)
-                self._chains.started[message] = self._run_at
+                self.mark.take_in(message.entry_id)
+                self.chains.link(message)
+                self.chains.started[message] = self._run_at
 
     def _ended(self, message: Message) -> bool:
         """Whether a message was settled or set aside before; otherwise it must be one that may be."""
@@ -302,7 +289,7 @@ class KeyLanes:
 
     def _finish(self, message: Message, state: int) -> None:
         message._state = state
-        self._chains.started.pop(message, None)
+        self.chains.started.pop(message, None)
         self.unsettled -= 1
         self.unsettled_bytes -= len(message.data)
 
@@ -317,7 +304,18 @@ class KeyLanes:
             self._taken_up.discard(ordinal)
             self.parking.unpark((ordinal, message.raw_key))
         elif not still_parked:  # what was taken up was counted when it was parked
-            self._mark.settle(ordinal)
+            self.mark.settle(ordinal)
+
+    def forward(self, message: Message) -> None:
+        """Leave a message to what is sent in its place; until that is answered, nothing else becomes of it."""
+        if self._ended(message):
+            raise stale(message)
+        self.chains.send_off(message)
+
+    def forwarded(self, message: Message, *, done: bool) -> None:
+        """It is settled by what was sent, or nothing was sent."""
+        if self.chains.bring_back(message, self._clock()) and done:
+            self.settle(message)
 
     # --- setting aside ----------------------------------------------------------------------------------------------
 
@@ -330,7 +328,7 @@ class KeyLanes:
     def park(self, message: Message, reason: str) -> None:
         """Park a message and all that follow it under its key (see ``Message.park``)."""
         if not self._ended(message):
-            first, *behind = self._chains.cut(message)
+            first, *behind = self.chains.cut(message)
             self._park(first, SETTLED, reason)
             for each in behind:
                 self._park(each, STALE)
@@ -357,18 +355,18 @@ class KeyLanes:
         self._attempts[message.ordinal] = message.attempt
         if message.ordinal == self.caution.trying:
             self.caution.tried()
-        again = self._chains.replace(message, message.attempt + 1)
+        again = self.chains.replace(message, message.attempt + 1)
         if delay_s > 0:
-            self._chains.delay(again, self._clock() + delay_s)
+            self.chains.delay(again, self._clock() + delay_s)
         else:
-            self._chains.make_ready(again)
+            self.chains.make_ready(again)
         self.changed()
 
     def take_back_before(self, handed_out: float) -> list[Message]:
         """Take back what was handed out at or before a time and is not settled; it will be handed out again."""
         if self._run_at <= handed_out:
             self._link_run()
-        late = [message for message, at in self._chains.started.items() if at <= handed_out]
+        late = [message for message, at in self.chains.started.items() if at <= handed_out]
         for message in late:
             if message._state == STARTED:  # not yet taken back behind an earlier one of its key
                 self.give_back(message, 0.0)
@@ -384,17 +382,17 @@ class KeyLanes:
         """The hold is over: whatever is in flight no longer counts."""
         self._closed = lost
         self._link_run()
-        for message in self._chains.started:
+        for message in self.chains.started:
             message._state = STALE
-        self._chains.started.clear()
+        self.chains.started.clear()
 
     @property
     def seen(self) -> Seen:
         """How far the log has been read."""
         return Seen(self.position, self._next)
 
-    def progress(self) -> Progress:
-        """What to store now."""
+    def progress(self, also: Iterable[int] = ()) -> Progress:
+        """What to store now, or what it will be when some more ordinals are settled."""
         self._told = False
-        mark, attempts = self._mark, tuple(sorted(self._attempts.items()))
-        return Progress(mark.offset, mark.read, mark.ranges, attempts, self.caution.trying)
+        mark, attempts = self.mark, tuple(sorted(self._attempts.items()))
+        return Progress(mark.offset, mark.read, mark.ranges_with(also), attempts, self.caution.trying)

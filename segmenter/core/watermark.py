@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 from segmenter.core.partition import Progress, Ranges
 from segmenter.core.ranges import RangeSet
@@ -53,7 +54,10 @@ class Watermark:
         """Whether so much was finished out of order that reading on must wait."""
         return len(self._ahead) >= LIMIT_RANGES
 
-    @property
-    def ranges(self) -> Ranges:
-        """What was finished ahead."""
-        return self._ahead.as_tuple()
+    def ranges_with(self, also: Iterable[int]) -> Ranges:
+        """What was finished ahead, and some more ordinals."""
+        ahead = self._ahead
+        for number, ordinal in enumerate(also):
+            ahead = ahead if number else RangeSet(ahead.as_tuple())
+            ahead.add(ordinal)
+        return ahead.as_tuple()

@@ -136,5 +136,5 @@ def test_nothing_is_an_empty_reply() -> None:
 def test_only_appending_is_refused_when_memory_is_full() -> None:
     """Everything else must go on, or nothing would ever be trimmed."""
     first_lines = {name: script.text.partition("\n")[0] for name, script in SCRIPTS.items()}
-    assert {first_lines.pop(name) for name in ("append", "replay")} == {"#!lua"}
+    assert {first_lines.pop(name) for name in ("append", "forward", "replay")} == {"#!lua"}
     assert set(first_lines.values()) == {"#!lua flags=allow-oom"}

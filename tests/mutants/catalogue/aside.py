@@ -110,4 +110,37 @@ ASIDE = (
         "aside=lane.aside.parked_before(progress.read)",
         "aside=lane.aside",
     ),
+    # --- forwarding
+    Mutant(
+        "forward that settles what it could not send",
+        "P4",
+        "segmenter/core/forward.py",
+        fundamental("10_forwarding", "what_cannot_be_sent_leaves_the_message_in_hand"),
+        "return state, refusal or full(there)",
+        "return (settled, there), Forwarded()",
+    ),
+    Mutant(
+        "forward that sends once more when it is repeated",
+        "P5",
+        "segmenter/core/forward.py",
+        core("forward", "a_repeated_forward_sends_nothing_more"),
+        "known = lane is not None and self.commit.number <= lane.number",
+        "known = False",
+    ),
+    Mutant(
+        "forward that sends what it could not settle",
+        "P2",
+        "segmenter/core/forward.py",
+        core("forward", "what_is_refused_here_sends_nothing_there"),
+        "if not isinstance(reply, Committed):",
+        "if False:",
+    ),
+    Mutant(
+        "forward of a message that is given back meanwhile",
+        "P1",
+        "segmenter/core/chains.py",
+        fundamental("10_forwarding", "while_it_is_forwarded_nothing_else_becomes_of_a_message"),
+        "message._state = FORWARDED",
+        "message._state = STARTED",
+    ),
 )

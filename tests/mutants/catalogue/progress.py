@@ -74,7 +74,7 @@ PROGRESS = (
         "P6",
         LANES,
         fundamental("3_rebalancing", "what_was_finished_out_of_order_is_not_done_again"),
-        "mark.ranges, attempts,",
+        "mark.ranges_with(also), attempts,",
         "(), attempts,",
     ),
     Mutant(
@@ -123,7 +123,7 @@ PROGRESS = (
         "P6",
         "segmenter/runtime/committer.py",
         story("07-commit"),
-        "self._loop.call_later(self._ties.backoff.next_s(), self._repeat, commit)",
+        "self._loop.call_later(self._ties.backoff.next_s(), self._repeat, command)",
         "pass",
     ),
     Mutant(
