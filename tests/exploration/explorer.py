@@ -1,0 +1,111 @@
+"""Every state that can be reached, breadth first; so the first violation that is found has the shortest story."""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from attrs import define, field
+
+from segmenter.core.machine import IllegalTransition
+from tests.exploration.bounds import Bounds
+from tests.exploration.draft import State
+from tests.exploration.habits import SOUND, Habits
+from tests.exploration.model import Model, Step
+
+__all__ = ["Explored", "Found", "explore"]
+
+LIMIT_STATES = 5_000_000
+PROGRESS = 20_000  # states from one report to the next
+
+
+class Found(AssertionError):
+    """Something that must not be; the message is the shortest story of how it comes about."""
+
+    def __init__(self, bounds: Bounds, what: str, story: list[str]) -> None:
+        lines = [f"{number:3}. {line}" for number, line in enumerate(story, 1)]
+        super().__init__("\n".join([f"{bounds.name}: {what}", *lines]))
+        self.what = what
+        self.story = story
+
+
+@define
+class Explored:
+    """The graph, as far as it was explored."""
+
+    model: Model
+    states: list[State] = field(factory=list[State])
+    numbers: dict[State, int] = field(factory=dict[State, int])
+    origins: array[int] = field(factory=lambda: array("l"))  # from where each state was reached first
+    ways: list[tuple[tuple[int, str], ...]] = field(factory=list)  # to, bound; of each state, without faults
+    edges_per_action: Counter[str] = field(factory=Counter[str])
+    seconds: float = 0.0
+
+    @property
+    def edges(self) -> int:
+        """How many steps there are."""
+        return self.edges_per_action.total()
+
+    def add(self, state: State, origin: int) -> int:
+        """The number of a state, a new one if it was not known."""
+        number = self.numbers.setdefault(state, len(self.states))
+        if number == len(self.states):
+            self.states.append(state)
+            self.origins.append(origin)
+        return number
+
+    def story(self, number: int) -> list[str]:
+        """The labels of a shortest way to a state."""
+        labels: list[str] = []
+        while number > 0:
+            origin = self.origins[number]
+            labels.append(self.label(origin, number))
+            number = origin
+        return labels[::-1]
+
+    def label(self, origin: int, to: int) -> str:
+        """What a step says."""
+        steps = self.model.steps(self.states[origin])
+        return next(step.label for step in steps if step.to == self.states[to])
+
+
+def explore(
+    bounds: Bounds,
+    habits: Habits = SOUND,
+    *,
+    limit: int = LIMIT_STATES,
+    progress: Callable[[Explored], None] = lambda explored: None,
+) -> Explored:
+    """Explore everything within bounds.
+
+    Raises:
+        Found: something that must not be, with the shortest story that leads there.
+    """
+    began = time.perf_counter()
+    explored = Explored(Model(bounds, habits))
+    explored.add(explored.model.first(), -1)
+    number = 0
+    while number < len(explored.states):
+        assert number < limit, f"{bounds.name}: more than {limit} states"
+        ways = []
+        for step in _steps(explored, number):
+            explored.edges_per_action[step.kind] += 1
+            to = explored.add(step.to, number)
+            if bounds.live and not step.fault:
+                ways.append((to, step.bound))
+        explored.ways.append(tuple(ways))
+        number += 1
+        if number % PROGRESS == 0:
+            explored.seconds = time.perf_counter() - began
+            progress(explored)
+    explored.seconds = time.perf_counter() - began
+    return explored
+
+
+def _steps(explored: Explored, number: int) -> Iterator[Step]:
+    try:
+        yield from explored.model.steps(explored.states[number])
+    except (AssertionError, IllegalTransition) as error:
+        raise Found(explored.model.bounds, str(error), explored.story(number)) from error
