@@ -154,15 +154,11 @@ class Draft:
 
     def _check_holders(self) -> None:
         """Nobody holds what another holds; who sleeps holds as well, as long as the lease lasts."""
-        holders: dict[int, str] = {}
-        for number in range(len(self._bounds.letters)):
-            process = self.look(number)
-            for held in process.holds if process.leased else ():
-                if held.owned and held.partition in holders:
-                    both = f"{holders[held.partition]} and {process.letter}"
-                    raise Violation(f"INV-7 one holder: {both} hold partition {held.partition}")
-                if held.owned:
-                    holders[held.partition] = process.letter
+        looks = [self._moves.look(part) for part in self._parts[self._first_process :]]
+        owned = [partition for process in looks for partition in process.owns]
+        if len(set(owned)) < len(owned):
+            facts = ", ".join(f"{process.letter} holds {list(process.owns)}" for process in looks)
+            raise Violation(f"INV-7 one holder at a time: {facts}")
 
     # --- the end ----------------------------------------------------------------------------------------------------
 

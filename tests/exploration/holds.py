@@ -72,7 +72,7 @@ class Held:
     @property
     def hurried(self) -> Drained | None:
         """The same without waiting for anything, which must not be."""
-        return Drained(self.partition, self.done.count("commit") + 1, self.progress) if self.draining else None
+        return Drained(self.partition, _played(self).commits + 1, self.progress) if self.draining else None
 
     def start(self) -> tuple[Held, int]:
         """Start the next handler; tell which message it is for, or -1 if there is none after all."""
@@ -84,10 +84,16 @@ class Held:
         """A handler ends, and its message is settled."""
         return self._after(f"finish {ordinal}")
 
-    def send_progress(self) -> tuple[Held, Commit | None]:
-        """Ask for a commit, if there is anything to store and none is in flight."""
+    @property
+    def may_commit(self) -> bool:
+        """Whether there is something to store, and no commit in flight."""
+        return self.commit is None and _played(self).holding.dirty
+
+    def send_progress(self) -> tuple[Held, Commit]:
+        """Start a commit."""
         after = self._after("commit")
-        return (after, after.commit) if after.commit != self.commit else (self, None)
+        assert after.commit is not None
+        return after, after.commit
 
     def committed(self) -> Held:
         """The commit in flight was stored."""
@@ -110,7 +116,7 @@ class Held:
         """All that tells histories apart from now on: many orders of starts, ends and commits come to the same."""
         holding, commit = _played(self).holding, self.commit
         in_commit = (commit.number, commit.progress) if commit is not None else None
-        flags = (holding.dirty, self.draining, "stop" in self.done, self.done.count("commit"))
+        flags = (holding.dirty, self.draining, "stop" in self.done, _played(self).commits)
         return (self.keys, self.grant.progress, frozenset(self.running), self.progress, in_commit, flags)
 
 
@@ -121,6 +127,7 @@ class _Play:
         slot = PartitionSlot(GROUP.stream, held.partition)
         self.running: dict[int, Message] = {}
         self.commit: Commit | None = None
+        self.commits = 0
         self.holding = Holding(
             slot, GROUP.group, held.member, held.grant, clock=lambda: 0.0, touched=lambda holding: None
         )
@@ -136,7 +143,8 @@ class _Play:
             case "finish":
                 self.holding.lanes.settle(self.running.pop(int(ordinal)))
             case "commit":
-                self.commit = self.holding.next_commit() or self.commit
+                self.commit = self.holding.next_commit()
+                self.commits += 1
             case "committed":
                 assert self.commit is not None
                 self.holding.committed(self.commit)

@@ -13,7 +13,7 @@ from attrs import evolve
 from segmenter.core import signals as sig
 from segmenter.core.command import Command, PartitionSlot
 from segmenter.core.events import announcement_of
-from segmenter.core.group import Announce, GroupData, LoadGroup
+from segmenter.core.group import GroupData, LoadGroup
 from segmenter.core.invariants import Violation, check_group, check_lane, check_progress
 from segmenter.core.log import Log
 from segmenter.core.partition import Commit, Committed, PartitionState, Probe
@@ -29,6 +29,7 @@ from tests.exploration.words import told
 __all__ = ["Executed", "Look", "LookAtHold", "Moves", "bits"]
 
 LATER_US = 1_000  # what the server's clock says: later than every epoch and generation that is left in a state
+OWNING = (HoldState.OWNED, HoldState.DRAINING)
 
 
 class Executed(NamedTuple):
@@ -55,7 +56,6 @@ class LookAtHold(NamedTuple):
     running: tuple[int, ...]
     may_start: bool
     may_commit: bool
-    owned: bool
     draining: bool
 
 
@@ -75,6 +75,7 @@ class Look(NamedTuple):
     beat_due: bool
     beats: bool
     holds: tuple[LookAtHold, ...]
+    owns: tuple[int, ...]  # by its own account, under a valid lease
 
 
 class Moves:
@@ -179,6 +180,7 @@ class Moves:
 
     def _look(self, process: Process) -> Look:
         request = process.requests[0] if process.requests else None
+        holds = process.member.holds if process.member is not None and process.leased else ()
         acts = process.member is not None and not process.asleep and (process.leased or not self._habits.heeds_lease)
         return Look(
             letter=process.letter,
@@ -193,18 +195,16 @@ class Moves:
             answer_due=f"{told(process.slow.command)} -> {told(process.slow.reply)}" if process.slow else "",
             beat_due=process.beat is not None,
             beats=not process.asleep and process.next_beat() is not None,
-            holds=tuple([self._look_at_hold(process, held, acts) for held in process.holds]),
+            holds=tuple([self._look_at_hold(held, acts) for held in process.holds]),
+            owns=tuple([number for number, hold in enumerate(holds) if hold.state in OWNING]),
         )
 
-    def _look_at_hold(self, process: Process, held: Held, acts: bool) -> LookAtHold:
-        assert process.member is not None
-        state = process.member.holds[held.partition].state
+    def _look_at_hold(self, held: Held, acts: bool) -> LookAtHold:
         return LookAtHold(
             held.partition,
             held.running,
             acts and held.startable and len(held.running) < self._bounds.in_flight,
-            acts and held.send_progress()[1] is not None,
-            state in (HoldState.OWNED, HoldState.DRAINING),
+            acts and held.may_commit,
             held.draining,
         )
 

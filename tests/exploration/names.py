@@ -1,8 +1,10 @@
-"""Names in a state, and how to rename them: two states that differ only in what things are called are one.
+"""What in a state is a name: two states that differ only in what things are called are one.
 
 A lane's epochs, the group's generations and beats only count by their order, tokens and histories only by being the
 same or not, and times only by how long ago they were. So each step ends by giving everything the smallest names that
 keep the order, which makes the number of states finite. What happens to each field stands in ``FIELDS``.
+
+Processes keep their letters: ties between members go by name (``assign``), so to swap two changes what happens.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from segmenter.core.member import Hold, Member
 from tests.exploration.holds import Held
 from tests.exploration.process import Process, SlowBeat
 
-__all__ = ["FIELDS", "Dict", "Name", "aged", "catalogued", "chosen", "new_names", "renamed"]
+__all__ = ["FIELDS", "Dict", "Name", "Naming", "aged", "is_plain", "new_names", "normal", "place_of", "with_names"]
 
 Name = tuple[str, int, Any]  # kind; the partition, for epochs; what it is called
 Naming = Callable[[str, int, Any], Any]
@@ -75,7 +77,7 @@ FIELDS: dict[type, dict[str, str]] = {
     sig.Silent: {"members": "members", "below": "beat"},
     Pulse: {"chain": "chain", "lease_from": "time"},
     Held: {"member": "member", "keys": "constant", "done": "constant"},
-    Process: {"letter": "constant", "seat": "constant", "joining_since": "time"},
+    Process: {"letter": "constant", "seat": "constant", "joining": "token", "joining_since": "time"},
     SlowBeat: {"sent_at": "time", "below": "beat"},
     Beaten: {"number": "beat", "silent": "members"},
     NotMember: {},
@@ -89,39 +91,27 @@ class Dict(dict[Any, Any]):
         return hash(frozenset(self.items()))
 
 
-# --- walking through a value ----------------------------------------------------------------------------------------
+# --- the names in a value -------------------------------------------------------------------------------------------
 
-
-def _walk(thing: Any, naming: Naming, where: int = -1) -> Any:
-    """Make a value anew with each of its names replaced by what ``naming`` returns for it."""
-    kinds = _kinds(type(thing))
-    if kinds is None:
-        return thing
-    if not kinds:
-        return tuple([_walk(item, naming, where) for item in thing])
-    if kinds is _OF_A_MAPPING:
-        return Dict((key, _walk(value, naming, where)) for key, value in sorted(thing.items()))
-    where = _place(thing, where)
-    return type(thing)(*[_field(kind, getattr(thing, name), naming, where) for name, kind in kinds])
-
-
-_OF_A_MAPPING = [("", "")]
+Walk = Callable[[Any, int], Any]  # what becomes of a value inside another; the number is the partition it is about
 
 
 @cache
 def _kinds(of: type) -> list[tuple[str, str]] | None:
-    """The fields of a class in their order, and what each of them names; none of a tuple; ``None`` for what is plain."""
-    if issubclass(of, tuple):
-        return []
-    if issubclass(of, Mapping):
-        return _OF_A_MAPPING
+    """The fields of a class in their order, and what each of them names; ``None`` for what is plain."""
     if not attrs.has(of):
         return None
     known = {"slot": "constant", **FIELDS.get(of, {})}
-    return [(field.name, known.get(field.name, "value")) for field in attrs.fields(of)] or None
+    return [(field.name, known.get(field.name, "value")) for field in attrs.fields(of)]
 
 
-def _place(thing: Any, where: int) -> int:
+@cache
+def is_plain(of: type) -> bool:
+    """Whether values of a class have no names in them."""
+    return not (issubclass(of, tuple | Mapping) or _kinds(of))
+
+
+def place_of(thing: Any, where: int) -> int:
     """The partition whose epochs a value speaks of."""
     about = getattr(thing, "command", thing)
     if isinstance(about, Command):
@@ -130,44 +120,62 @@ def _place(thing: Any, where: int) -> int:
     return where if partition is None else int(partition)
 
 
-def _field(kind: str, value: Any, naming: Naming, where: int) -> Any:
+def with_names(thing: Any, where: int, naming: Naming, walk: Walk) -> Any:
+    """A value with each of its own names replaced by what ``naming`` returns, and what is inside by ``walk``."""
+    if isinstance(thing, tuple):
+        new: Any = tuple([walk(item, where) for item in thing])
+        return thing if new == thing else new
+    if isinstance(thing, Mapping):
+        return Dict((key, walk(value, where)) for key, value in sorted(thing.items()))
+    where = place_of(thing, where)
+    kinds = _kinds(type(thing)) or ()
+    old = [getattr(thing, name) for name, _ in kinds]
+    new = [_field(kind, value, where, naming, walk) for (_, kind), value in zip(kinds, old, strict=True)]
+    return thing if all(map(_same, new, old)) else type(thing)(*new)
+
+
+def _same(new: Any, old: Any) -> bool:
+    return new is old or (type(new) is type(old) and bool(new == old))
+
+
+def _field(kind: str, value: Any, where: int, naming: Naming, walk: Walk) -> Any:
     if kind == "constant":
         return value
     if kind == "value":
-        return _walk(value, naming, where)
+        return walk(value, where)
     inside = _INSIDE.get(kind)
     if inside is not None:
-        return inside(value, naming)
+        return inside(value, naming, walk)
     return value if value is None or value == "" else naming(kind, where if kind == "epoch" else -1, value)
 
 
-def _by_partition(value: tuple[Any, ...], naming: Naming) -> Any:
-    return tuple([_walk(item, naming, number) for number, item in enumerate(value)])
+def _by_partition(value: tuple[Any, ...], _naming: Naming, walk: Walk) -> Any:
+    return tuple([walk(item, number) for number, item in enumerate(value)])
 
 
-def _in_members(value: tuple[str | None, ...], naming: Naming) -> Any:
+def _in_members(value: tuple[str | None, ...], naming: Naming, _walk: Walk) -> Any:
     return tuple([naming("member", -1, member) if member else member for member in value])
 
 
-def _by_member(value: Mapping[str, Any], naming: Naming) -> Any:
-    return Dict((naming("member", -1, key), _walk(of, naming)) for key, of in sorted(value.items()))
+def _by_member(value: Mapping[str, Any], naming: Naming, walk: Walk) -> Any:
+    return Dict((naming("member", -1, key), walk(of, -1)) for key, of in sorted(value.items()))
 
 
-def _in_scores(value: Mapping[str, int], naming: Naming) -> Any:
+def _in_scores(value: Mapping[str, int], naming: Naming, _walk: Walk) -> Any:
     return Dict((naming("member", -1, key), naming("beat", -1, of)) for key, of in sorted(value.items()))
 
 
-def _in_gone(value: Mapping[str, str], naming: Naming) -> Any:
+def _in_gone(value: Mapping[str, str], naming: Naming, _walk: Walk) -> Any:
     kept = ((naming("gone", -1, key), how) for key, how in sorted(value.items()))
     return Dict((key, how) for key, how in kept if key is not None)
 
 
-def _in_chain(value: tuple[tuple[float, int], ...], naming: Naming) -> Any:
+def _in_chain(value: tuple[tuple[float, int], ...], naming: Naming, _walk: Walk) -> Any:
     return tuple([(naming("time", -1, at), naming("beat", -1, number)) for at, number in value])
 
 
-_INSIDE: dict[str, Callable[[Any, Naming], Any]] = {
-    "untold": lambda value, naming: "",
+_INSIDE: dict[str, Callable[[Any, Naming, Walk], Any]] = {
+    "untold": lambda value, naming, walk: "",
     "by partition": _by_partition,
     "members": _in_members,
     "by member": _by_member,
@@ -176,48 +184,20 @@ _INSIDE: dict[str, Callable[[Any, Naming], Any]] = {
     "chain": _in_chain,
 }
 
+# --- what is no name, and does not count for all it says ------------------------------------------------------------
 
-# --- what is done with names ----------------------------------------------------------------------------------------
-
-
-def catalogued(thing: Any, where: int) -> tuple[Any, tuple[Name, ...]]:
-    """A value made so that it can be kept, and the names in it, each once, in the order of their appearance."""
-    found: dict[Name, None] = {}
-
-    def note(kind: str, place: int, value: Any) -> Any:
-        if kind in _NEW or kind == "gone":
-            found[kind, place, value] = None
-        return value
-
-    return _walk(thing, note, where), tuple(found)
+_NORMAL: dict[str, Callable[[Any], Any]] = {
+    "once or again": lambda times: min(times, 2),
+    "due": lambda at: 0.5 if at > 0 else 0.0,
+    "tokens": lambda count: 0,
+    "time": lambda at: at,
+    "lately": lambda at: max(at, -1.0),
+}
 
 
-def chosen(found: Iterable[Name], names: Mapping[Name, Any]) -> tuple[Any, ...]:
-    """The new names of those that are in a value, in the order of their appearance."""
-    return tuple([names.get(("member", -1, name[2])) if name[0] == "gone" else names[name] for name in found])
-
-
-def renamed(thing: Any, names: Mapping[Name, Any], where: int) -> Any:
-    """A value under other names. Former members that nothing else speaks of are forgotten."""
-
-    def name(kind: str, place: int, value: Any) -> Any:
-        match kind:
-            case "gone":
-                return names.get(("member", -1, value))
-            case "once or again":
-                return min(value, 2)
-            case "due":
-                return 0.5 if value > 0 else 0.0
-            case "tokens":
-                return 0
-            case "time":
-                return value
-            case "lately":
-                return max(value, -1.0)
-            case _:
-                return names[kind, place, value]
-
-    return _walk(thing, name, where)
+def normal(kind: str, value: Any) -> Any:
+    """As much of a value as counts in the next step."""
+    return _NORMAL[kind](value)
 
 
 def aged(thing: Any, by: float) -> Any:
@@ -226,7 +206,13 @@ def aged(thing: Any, by: float) -> Any:
     def age(kind: str, _place: int, value: Any) -> Any:
         return max(value - by, LONG_AGO) if kind in ("time", "lately", "due") else value
 
-    return _walk(thing, age)
+    def walk(inside: Any, where: int) -> Any:
+        return inside if is_plain(type(inside)) else with_names(inside, where, age, walk)
+
+    return walk(thing, -1)
+
+
+# --- new names ------------------------------------------------------------------------------------------------------
 
 
 def new_names(found: Iterable[Name], beats: int) -> dict[Name, Any]:

@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 from segmenter.core import signals as sig
 from segmenter.core.beats import Beat, Beaten, NotMember, Pulse
 from segmenter.core.command import Command
+from segmenter.core.events import Changed, Wanted
 from segmenter.core.group import GroupState, UpdateGroup
 from segmenter.core.invariants import Violation
 from segmenter.core.machine import advance
@@ -53,7 +54,7 @@ class Process:
     member: Member | None = None  # None: it does not run
     leaving: bool = False
     pulse: Pulse | None = None
-    joining: UpdateGroup | None = None  # the last write of the document that was asked for in order to join ...
+    joining: str = ""  # the version that was last asked for in order to join ...
     joining_since: float = NOW  # ... and when
     asleep: bool = False
     inbox: tuple[Any, ...] = ()  # what came while it was asleep
@@ -151,10 +152,20 @@ class Turning:
 
     def hear(self, what: Any) -> None:
         """Take something in, now or on waking."""
-        if self.process.asleep:
-            self._evolve(inbox=(*self.process.inbox, what))
-        else:
+        if not self.process.asleep:
             self._take_in(what)
+        elif self._may_matter(what):
+            self._evolve(inbox=(*self.process.inbox, what))
+
+    def _may_matter(self, what: Any) -> bool:
+        """What the machine never heeds is not kept, which spares many states."""
+        match what:
+            case sig.Heard(Changed(concerned=concerned)):
+                return self.process.member is not None and self.process.member.me in concerned
+            case sig.Heard(Wanted(member=owner)):
+                return self.process.member is not None and self.process.member.me == owner
+            case _:
+                return True
 
     def probed(self, partition: int, reply: Probed) -> None:
         """A look at a lane was answered."""
@@ -232,7 +243,6 @@ class Turning:
     def send_progress(self, partition: int) -> None:
         """Start a commit."""
         held, commit = self._held(partition).send_progress()
-        assert commit is not None
         self._hold(held)
         self._request(commit)
 
@@ -268,16 +278,16 @@ class Turning:
             case sig.Drop(partition):
                 self._drop(partition)
             case sig.Emit(Admitted()):
-                self._evolve(pulse=Pulse(SESSION_S, lease_from=self.process.joining_since), joining=None)
-                self._evolve(joining_since=NOW)
+                self._evolve(pulse=Pulse(SESSION_S, lease_from=self.process.joining_since))
+                self._evolve(joining="", joining_since=NOW)
             case sig.Emit(Departed(reason=reason)):
                 self._depart(reason)
 
     def _note_joining(self, command: Command[Any, Any]) -> None:
         member = self.process.member
         joining = member is not None and member.standing is Standing.JOINING
-        if joining and isinstance(command, UpdateGroup) and command != self.process.joining:
-            self._evolve(joining=command, joining_since=NOW)
+        if joining and isinstance(command, UpdateGroup) and command.document.version != self.process.joining:
+            self._evolve(joining=command.document.version, joining_since=NOW)
 
     def _depart(self, reason: str) -> None:
         self._evolve(pulse=None, beat=None, holds=())

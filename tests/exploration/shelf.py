@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
-from tests.exploration.names import Name, catalogued, chosen, new_names, renamed
+from tests.exploration.catalogue import Catalogue, Renaming
+from tests.exploration.names import Name
 
 __all__ = ["Shelf"]
 
@@ -15,26 +16,26 @@ class Shelf:
     """Numbered values with the names in them; ``where`` is the partition that a value is about, or -1."""
 
     def __init__(self) -> None:
+        self._catalogue = Catalogue()
         self._things: list[Any] = []
         self._where: list[int] = []
         self._names: list[tuple[int, ...]] = []  # in each thing, as numbers
         self._numbers: dict[tuple[int, Any], int] = {}
         self._name_numbers: dict[Name, int] = {}
         self._all_names: list[Name] = []
-        self._renamings: dict[tuple[int, tuple[int, ...]], _Renaming] = {}
-        self._renamed: dict[tuple[int, tuple[Any, ...]], int] = {}
+        self._renamings: dict[tuple[int, tuple[int, ...]], Renaming] = {}
 
     def __getitem__(self, number: int) -> Any:
         return self._things[number]
 
     def put(self, thing: Any, where: int = -1) -> int:
         """Return the number of a value; the same for an equal one."""
-        kept, names = catalogued(thing, where)
-        number = self._numbers.setdefault((where, kept), len(self._things))
+        entry = self._catalogue.entry(thing, where)
+        number = self._numbers.setdefault((where, entry.kept), len(self._things))
         if number == len(self._things):
-            self._things.append(kept)
+            self._things.append(entry.kept)
             self._where.append(where)
-            self._names.append(tuple([self._name_number(name) for name in names]))
+            self._names.append(tuple([self._name_number(name) for name in entry.names]))
         return number
 
     def _name_number(self, name: Name) -> int:
@@ -43,34 +44,19 @@ class Shelf:
             self._all_names.append(name)
         return number
 
-    # --- canonical names --------------------------------------------------------------------------------------------
-
     def canonical(self, numbers: Sequence[int], beats: int) -> list[int]:
         """The numbers of these values under the smallest names that mean the same in all of them."""
         names = self._names
         used = tuple(dict.fromkeys(chain.from_iterable([names[number] for number in numbers])))
         renaming = self._renamings.get((beats, used))
         if renaming is None:
-            found = [self._all_names[name] for name in used]
-            renaming = self._renamings[beats, used] = _Renaming(new_names(found, beats))
+            renaming = Renaming(tuple([self._all_names[name] for name in used]), beats)
+            self._renamings[beats, used] = renaming
         known = renaming.known
         return [known[number] if number in known else self._rename(number, renaming) for number in numbers]
 
-    def _rename(self, number: int, renaming: _Renaming) -> int:
-        """Many renamings mean the same for one value, so it is made anew once for what they mean."""
-        new = chosen([self._all_names[name] for name in self._names[number]], renaming.names)
-        result = self._renamed.get((number, new))
-        if result is None:
-            where = self._where[number]
-            result = self.put(renamed(self._things[number], renaming.names, where), where)
-            self._renamed[number, new] = result
-        renaming.known[number] = result
+    def _rename(self, number: int, renaming: Renaming) -> int:
+        where = self._where[number]
+        renamed = self._catalogue.renamed(self._things[number], where, renaming)
+        renaming.known[number] = result = self.put(renamed, where)
         return result
-
-
-class _Renaming:
-    """New names for old ones, and what has become of values under them."""
-
-    def __init__(self, names: Mapping[Name, Any]) -> None:
-        self.names = names
-        self.known: dict[int, int] = {}
