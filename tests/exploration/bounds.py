@@ -6,10 +6,9 @@ from attrs import frozen
 
 __all__ = ["ALL_FAULTS", "NETWORK", "Bounds"]
 
-# What may become of a request: it comes late, or never, and nobody waits for it; it is executed, and the answer is lost;
-# the answer comes late, and somebody waits for it; what it announces is not heard.
-REQUESTS = ("delay", "lose the reply", "slow", "unheard")
-NETWORK = frozenset({*REQUESTS, "lose a beat", "slow beat"})
+# What may become of a request: it comes late, or never; its answer comes late, or never; what it announces is not heard.
+REQUESTS = ("slow request", "slow answer", "unheard")
+NETWORK = frozenset({*REQUESTS, "lost beat", "slow beat"})
 ALL_FAULTS = NETWORK | {"pause", "crash", "roll back"}
 
 

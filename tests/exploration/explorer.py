@@ -124,4 +124,6 @@ def _steps(explored: Explored, number: int) -> Iterator[Step]:
     try:
         yield from explored.model.steps(explored.states[number])
     except (AssertionError, IllegalTransition) as error:
-        raise Found(explored.model.bounds, str(error), explored.story(number)) from error
+        trying = explored.model.trying  # before the story is told, which tries more
+        story = [*explored.story(number), trying]
+        raise Found(explored.model.bounds, str(error), story) from error

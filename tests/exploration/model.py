@@ -46,7 +46,7 @@ class Model:
     def __init__(self, bounds: Bounds, habits: Habits = SOUND) -> None:
         self.bounds = bounds
         self.shelf = Shelf()
-        self._heeds_lease = habits.heeds_lease
+        self.trying = ""  # the step that is being made
         self._moves = Moves(self.shelf, bounds, habits)
         self._first_process = 1 + len(bounds.logs)
 
@@ -84,7 +84,8 @@ class Model:
             state = self._tick(state).to
         return state
 
-    def _draft(self, state: State) -> Draft:
+    def _draft(self, state: State, trying: str = "") -> Draft:
+        self.trying = trying
         return Draft(self._moves, self.bounds, state)
 
     def _looks(self, state: State) -> list[Look]:
@@ -107,8 +108,8 @@ class Model:
 
     def _exchanges(self, state: State, looks: list[Look], *, faults: bool) -> Iterator[Step]:
         for number, process in enumerate(looks):
-            if process.answer_due:
-                yield self._slow_answer(state, number, process)
+            if process.waits_for:
+                yield from self._slow_answer(state, number, process)
             if process.request >= 0:
                 yield self._exchange(state, number, process)
                 for fate in REQUESTS if faults else ():
@@ -117,60 +118,48 @@ class Model:
 
     def _exchange(self, state: State, number: int, process: Look) -> Step:
         """The oldest request of a process reaches the server, and is answered."""
-        draft = self._draft(state)
+        draft = self._draft(state, f"{process.letter}: {process.told}")
         done = draft.execute(process.request)
         draft.turn(number, "answer", what=done.answer)
         draft.announce()
-        what = f"{process.told} -> {done.told}"
-        kind = self._kind(process.request, done)
-        return Step(kind, f"{process.letter}: {what}", draft.seal(), f"{process.letter} exchanges")
+        label = f"{process.letter}: {process.told} -> {done.told}"
+        return Step(self._kind(process.request, done), label, draft.seal(), f"{process.letter} exchanges")
 
     def _failed_exchange(self, state: State, number: int, process: Look, fate: str) -> Iterator[Step]:
-        """Something goes wrong with it."""
-        draft, what = self._draft(state), process.told
-        if fate == "delay":
+        """Something goes wrong with it; a process waits for one answer at a time that is on its way for long."""
+        draft, what = self._draft(state, f"{process.letter}: {process.told}"), process.told
+        if process.waits_for and fate != "unheard":
+            return
+        if fate == "slow request":
             draft.delay(process.request)
-            draft.turn(number, "answer", what=process.unanswered)
+            draft.turn(number, "answer_slowly", what=process.unanswered)
         else:
             done = draft.execute(process.request)
+            if fate == "unheard" and not draft.announces:
+                return
             what += f" -> {done.told}"
-            if (fate == "unheard" and not draft.announces) or (fate == "slow" and process.answer_due):
-                return
-            self._misanswer(draft, number, process, done, fate)
-        label = f"{process.letter}: {what} ({fate})"
-        yield Step(f"{self._kind(process.request)} ({fate})", label, draft.seal(faults=state.faults - 1), fault=True)
+            draft.turn(number, "answer" if fate == "unheard" else "answer_slowly", what=done.answer)
+            if fate != "unheard":
+                draft.announce()
+        kind, label = f"{self._kind(process.request)} ({fate})", f"{process.letter}: {what} ({fate})"
+        yield Step(kind, label, draft.seal(faults=state.faults - 1), fault=True)
 
-    @staticmethod
-    def _misanswer(draft: Draft, number: int, process: Look, done: Executed, fate: str) -> None:
-        match fate:
-            case "slow":
-                draft.turn(number, "answer_slowly", what=done.answer)
-            case "lose the reply":
-                draft.turn(number, "answer", what=process.unanswered)
-            case _:
-                draft.turn(number, "answer", what=done.answer)
-                return
-        draft.announce()
-
-    def _slow_answer(self, state: State, number: int, process: Look) -> Step:
-        draft = self._draft(state)
+    def _slow_answer(self, state: State, number: int, process: Look) -> Iterator[Step]:
+        bound = f"{process.letter} is answered"
+        draft = self._draft(state, label := f"{process.letter}: {process.waits_for}")
         draft.turn(number, "slow_answer")
-        label = f"{process.letter}: the slow answer to {process.answer_due}"
-        return Step("slow answer", label, draft.seal(), f"{process.letter} is answered")
+        yield Step("slow answer", label, draft.seal(), bound)
+        if process.may_fail:
+            draft = self._draft(state, label := f"{process.letter}: lost is {process.waits_for}")
+            draft.turn(number, "slow_failure")
+            yield Step("lost answer", label, draft.seal(), bound)
 
     def _late(self, state: State) -> Iterator[Step]:
         for late in dict.fromkeys(state.late):
-            draft = self._draft(state)
             label = f"late: {told(self.shelf[late])}"
-            done = self._guarded(label, draft, late)
+            draft = self._draft(state, label)
+            done = draft.arrive(late)
             yield Step(f"late {self._kind(late, done)}", f"{label} -> {done.told}", draft.seal())
-
-    @staticmethod
-    def _guarded(label: str, draft: Draft, late: int) -> Executed:
-        try:
-            return draft.arrive(late)
-        except AssertionError as error:
-            raise type(error)(f"{error} ({label})") from error
 
     def _kind(self, command: int, done: Executed | None = None) -> str:
         thing = self.shelf[command]
@@ -188,72 +177,72 @@ class Model:
     def _handle(self, state: State, number: int, process: Look, held: LookAtHold) -> Iterator[Step]:
         where = held.partition
         if held.may_start:
-            yield from self._start(state, number, where)
+            yield from self._start(state, number, f"{process.letter} starts {where}", where)
         for ordinal in held.running:
-            draft = self._draft(state)
+            draft = self._draft(state, label := f"{process.letter} finishes {where}/{ordinal}")
             draft.settle(where, ordinal)
             draft.turn(number, "finish", where, ordinal)
-            what = f"{process.letter} finishes {where}/{ordinal}"
-            yield Step("finish", what, draft.seal(), what)
+            yield Step("finish", label, draft.seal(), label)
         if held.may_commit:
-            draft = self._draft(state)
+            draft = self._draft(state, label := f"{process.letter} commits {where}")
             draft.turn(number, "send_progress", where)
-            what = f"{process.letter} commits {where}"
-            yield Step("commit", what, draft.seal(), what)
+            yield Step("commit", label, draft.seal(), label)
 
-    def _start(self, state: State, number: int, partition: int) -> Iterator[Step]:
-        draft = self._draft(state)
+    def _start(self, state: State, number: int, what: str, partition: int) -> Iterator[Step]:
+        draft = self._draft(state, what)
         ordinal = draft.turn(number, "start", partition)
         if ordinal >= 0:
             draft.check_start(number, partition, ordinal)
-            what = f"{draft.look(number).letter} starts {partition}"
             yield Step("start", f"{what}/{ordinal}", draft.seal(), what)
 
     # --- processes come and go --------------------------------------------------------------------------------------
 
     def _comings_and_goings(self, state: State, looks: list[Look]) -> Iterator[Step]:
         for number, process in enumerate(looks):
-            letter, draft = process.letter, self._draft(state)
             if not process.runs:
                 if state.joins:
+                    draft = self._draft(state, label := f"{process.letter} starts up")
                     draft.begin(number)
-                    yield Step("join", f"{letter} starts up", draft.seal(joins=state.joins - 1))
+                    yield Step("join", label, draft.seal(joins=state.joins - 1))
             elif process.asleep:
+                draft = self._draft(state, label := f"{process.letter} wakes")
                 draft.turn(number, "wake")
-                yield Step("wake", f"{letter} wakes", draft.seal(), f"{letter} wakes")
+                yield Step("wake", label, draft.seal(), label)
             else:
-                if state.leaves and not process.leaving:
-                    draft.turn(number, "leave")
-                    yield Step("leave", f"{letter} wants to leave", draft.seal(leaves=state.leaves - 1))
-                yield from self._misfortunes(state, number, process)
+                yield from self._turns(state, number, process)
 
-    def _misfortunes(self, state: State, number: int, process: Look) -> Iterator[Step]:
-        for kind, verb, label in (("pause", "sleep", "falls asleep"), ("crash", "end", "crashes")):
+    def _turns(self, state: State, number: int, process: Look) -> Iterator[Step]:
+        """What a process that runs may decide to do, or what befalls it."""
+        if state.leaves and not process.leaving:
+            draft = self._draft(state, label := f"{process.letter} wants to leave")
+            draft.turn(number, "leave")
+            yield Step("leave", label, draft.seal(leaves=state.leaves - 1))
+        for kind, verb, what in (("pause", "sleep", "falls asleep"), ("crash", "end", "crashes")):
             if self._may(state, kind):
-                draft = self._draft(state)
+                draft = self._draft(state, label := f"{process.letter} {what}")
                 draft.turn(number, verb)
-                yield Step(kind, f"{process.letter} {label}", draft.seal(faults=state.faults - 1), fault=True)
+                yield Step(kind, label, draft.seal(faults=state.faults - 1), fault=True)
 
     # --- time -------------------------------------------------------------------------------------------------------
 
     def _ticks(self, state: State, looks: list[Look]) -> Iterator[Step]:
         for number, process in enumerate(looks):
             if process.beat_due and not process.asleep:
-                draft = self._draft(state)
+                draft = self._draft(state, label := f"{process.letter}: the slow answer to a beat")
                 draft.turn(number, "slow_beat")
-                label = f"{process.letter}: the slow answer to a beat"
                 yield Step("slow answer to a beat", label, draft.seal(), f"{process.letter} is answered its beat")
         if any(process.request >= 0 for process in looks):
             return
         yield self._tick(state)
         for number, process in enumerate(looks):
-            for fate in ("lose a beat", "slow beat"):
+            for fate in ("lost beat", "slow beat"):
                 if process.beats and self._may(state, fate):
                     yield self._tick(state, number, fate)
 
     def _tick(self, state: State, befalls: int = -1, fate: str = "") -> Step:
         """Time passes; every process looks at it, and beats, in the order of their letters."""
-        draft = self._draft(state)
+        label = f"a tick, and {self.bounds.letters[befalls]} beats ({fate})" if fate else "a tick"
+        draft = self._draft(state, label)
         draft.pass_time(TICK_S)
         for number in range(len(self.bounds.letters)):
             process = draft.look(number)
@@ -263,13 +252,12 @@ class Model:
                 self._probe(draft, number)
         draft.announce()
         if fate:
-            label = f"a tick, and {self.bounds.letters[befalls]} beats ({fate})"
             return Step(f"tick ({fate})", label, draft.seal(faults=state.faults - 1), fault=True)
-        return Step("tick", "a tick", draft.seal(), "a tick")
+        return Step("tick", label, draft.seal(), label)
 
     @staticmethod
     def _beat(draft: Draft, number: int, fate: str) -> None:
-        if draft.look(number).beats and fate != "lose a beat":
+        if draft.look(number).beats and fate != "lost beat":
             done = draft.beat(number)
             draft.turn(number, "beat_slowly" if fate == "slow beat" else "hear", what=done.answer)
 
@@ -284,9 +272,9 @@ class Model:
     def _rollbacks(self, state: State) -> Iterator[Step]:
         for place in range(len(state.before)) if self._may(state, "roll back") else ():
             if state.before[place] != state.parts[place]:
-                draft = self._draft(state)
+                who, what = (f"partition {place - 1}", "a partition") if place else ("the group", "the group")
+                draft = self._draft(state, label := f"{who} goes back before its last change")
                 draft.roll_back(place)
-                label = f"partition {place - 1} goes back" if place else "the group goes back"
-                what = "a partition" if place else "the group"
-                sealed = draft.seal(faults=state.faults - 1, rolled_back=what if place else state.rolled_back or what)
-                yield Step(f"roll back {what}", f"{label} before its last change", sealed, fault=True)
+                lost = what if place else state.rolled_back or what
+                sealed = draft.seal(faults=state.faults - 1, rolled_back=lost)
+                yield Step(f"roll back {what}", label, sealed, fault=True)

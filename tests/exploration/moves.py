@@ -71,7 +71,8 @@ class Look(NamedTuple):
     request: int  # the oldest one under way, or -1
     unanswered: int  # the news that there is no answer to it
     told: str  # what is asked
-    answer_due: str  # what the slow answer says
+    waits_for: str  # what it will learn of a request later
+    may_fail: bool  # or it will not
     beat_due: bool
     beats: bool
     holds: tuple[LookAtHold, ...]
@@ -192,7 +193,8 @@ class Moves:
             request=self.shelf.put(request) if request is not None else -1,
             unanswered=self.shelf.put(sig.Unanswered(request)) if request is not None else -1,
             told=told(request),
-            answer_due=f"{told(process.slow.command)} -> {told(process.slow.reply)}" if process.slow else "",
+            waits_for=_awaited(process.slow),
+            may_fail=isinstance(process.slow, Answer),
             beat_due=process.beat is not None,
             beats=not process.asleep and process.next_beat() is not None,
             holds=tuple([self._look_at_hold(held, acts) for held in process.holds]),
@@ -207,6 +209,16 @@ class Moves:
             acts and held.may_commit,
             held.draining,
         )
+
+
+def _awaited(what: Answer | sig.Unanswered | None) -> str:
+    match what:
+        case None:
+            return ""
+        case Answer(command, reply):
+            return f"the slow answer to {told(command)} -> {told(reply)}"
+        case sig.Unanswered(command):
+            return f"no answer to {told(command)}"
 
 
 def _check(command: Command[Any, Any], before: Any, after: Any, reply: Any) -> None:

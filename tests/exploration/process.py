@@ -59,7 +59,7 @@ class Process:
     asleep: bool = False
     inbox: tuple[Any, ...] = ()  # what came while it was asleep
     requests: tuple[Command[Any, Any], ...] = ()  # under way, in their order
-    slow: Answer | None = None  # an answer that is on its way for longer
+    slow: Answer | sig.Unanswered | None = None  # what it will learn of a request later
     beat: SlowBeat | None = None
     holds: tuple[Held, ...] = ()
 
@@ -127,19 +127,25 @@ class Turning:
         if member is not None and member.timer is not None and member.timer <= NOW:
             self._feed(sig.Tick())
 
-    def answer(self, what: Any) -> None:
-        """The oldest request is answered, or the process learns that it will not be."""
+    def answer(self, answer: Answer) -> None:
+        """The oldest request is answered."""
         self._evolve(requests=self.process.requests[1:])
-        self.hear(what)
+        self.hear(answer)
 
-    def answer_slowly(self, answer: Answer) -> None:
-        """The oldest request is answered, and the answer is on its way for a long time."""
-        self._evolve(requests=self.process.requests[1:], slow=answer)
+    def answer_slowly(self, what: Answer | sig.Unanswered) -> None:
+        """What becomes of the oldest request, it learns later."""
+        self._evolve(requests=self.process.requests[1:], slow=what)
 
     def slow_answer(self) -> None:
-        """That answer comes."""
-        answer, self.process = self.process.slow, evolve(self.process, slow=None)
-        self.hear(answer)
+        """It learns of it."""
+        what, self.process = self.process.slow, evolve(self.process, slow=None)
+        self.hear(what)
+
+    def slow_failure(self) -> None:
+        """The answer is lost after all."""
+        what, self.process = self.process.slow, evolve(self.process, slow=None)
+        assert what is not None
+        self.hear(sig.Unanswered(what.command))
 
     def beat_slowly(self, beaten: SlowBeat) -> None:
         """A beat is answered, and the answer is on its way for a long time."""
