@@ -169,9 +169,7 @@ class Draft:
             self._check_holders()
         before = self._before if new.faults else ()
         late = self._late if before or new.rolled_back else self._unspent()
-        numbers = self._moves.shelf.canonical(
-            [*self._parts, *before, *late], self._moves.shelf[self._parts[0]].beats
-        )
+        numbers = self._moves.shelf.canonical([*self._parts, *before, *late], self._moves.shelf[self._parts[0]].beats)
         end, start_of_late = len(self._parts), len(self._parts) + len(before)
         return new._replace(
             parts=tuple(numbers[:end]),
