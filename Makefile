@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench clean help
+.PHONY: demo test check soak bench clean help
 
 help:
 	@echo "make demo    the main job, live, without a server"
 	@echo "make test    all tests"
 	@echo "make check   what CI runs: format, lint, types, layers, tests with coverage"
+	@echo "make soak    more of the same, for hours: larger bounds of the exploration"
 	@echo "make bench   ratios against plain redis-py"
 
 $(STAMP): pyproject.toml
@@ -29,6 +30,9 @@ test: $(STAMP)
 
 check: $(STAMP)
 	@$(BIN)/python .ci/check.py
+
+soak: $(STAMP)
+	@$(BIN)/python -m tests.exploration --soak
 
 bench: $(STAMP)
 	@$(BIN)/python -m bench

@@ -50,7 +50,7 @@ def advance(
 class _Step:
     """One turn of the machine: the member as it becomes, and the effects as they add up."""
 
-    def __init__(self, member: Member, now: float, table: Table) -> None:
+    def __init__(self, member: Member, now: float, table: Table = TABLE) -> None:
         self.member = member
         self.now = now
         self.table = table

@@ -6,7 +6,7 @@ from attrs import frozen
 
 __all__ = ["ALL_FAULTS", "LARGE", "NETWORK", "REQUESTS", "SMALL", "Bounds"]
 
-# What may become of a request: it comes late, or never; its answer comes late, or never; what it announces is not heard.
+# What may become of a request: it comes late or never, its answer comes late or never, what it announces is not heard.
 REQUESTS = ("slow request", "slow answer", "unheard")
 NETWORK = frozenset({*REQUESTS, "lost beat", "slow beat"})
 ALL_FAULTS = NETWORK | {"pause", "crash", "roll back"}
@@ -46,7 +46,7 @@ SMALL = (
         "one crashes or stands still, and one comes", ("a",), joins=1, faults=1, kinds=frozenset({"crash", "pause"})
     ),
     Bounds("any two faults", ("a",), faults=2),
-    Bounds("any two faults, hand-offs", ("", ""), faults=2),
+    Bounds("a pause and a late request, hand-offs", ("", ""), faults=2, kinds=frozenset({"pause", "slow request"})),
     Bounds("seats, any one fault", ("a",), present=1, joins=1, seat="s", faults=1),
     Bounds("two keys, two in flight, any one fault", ("aba",), in_flight=2, faults=1),
     Bounds("two keys, two in flight, one leaves", ("abab",), in_flight=2, leaves=1),
@@ -63,7 +63,8 @@ LARGE = (
     Bounds("one comes, busy partitions, a crash", ("a", "b"), present=1, joins=1, faults=1, kinds=frozenset({"crash"})),
     Bounds("one leaves, hand-offs, any one fault", ("a", ""), leaves=1, faults=1),
     Bounds("seats, hand-offs, any one fault", ("a", ""), present=1, joins=1, seat="s", faults=1),
-    Bounds("any two faults, one of them busy", ("a", ""), faults=2),
+    Bounds("any two faults, hand-offs", ("", ""), faults=2),
+    Bounds("any two faults, one partition busy", ("a", ""), faults=2),
     Bounds("the server goes back, and one stands still", ("a", ""), faults=2, kinds=ROLLBACKS | {"pause"}),
     Bounds(
         "three keys, two in flight, one leaves", ("abcab",), in_flight=2, leaves=1, faults=1, kinds=frozenset({"pause"})

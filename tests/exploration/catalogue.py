@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from tests.exploration.names import Name, is_plain, new_names, normal, with_names
+from tests.exploration.names import NORMAL, Name, is_plain, new_names, with_names
 
 __all__ = ["Catalogue", "Renaming"]
 
@@ -52,7 +52,7 @@ class Catalogue:
         found: dict[Name, None] = {}
 
         def note(kind: str, place: int, value: Any) -> Any:
-            if kind in ("member", "epoch", "generation", "beat", "token", "history", "gone"):
+            if kind not in NORMAL:
                 found[kind, place, value] = None
             return value
 
@@ -78,7 +78,7 @@ class Catalogue:
             if kind == "gone":
                 return renaming.names.get(("member", -1, value))
             new = renaming.names.get((kind, place, value))
-            return normal(kind, value) if new is None else new
+            return NORMAL[kind](value) if new is None else new
 
         def walk(inside: Any, where: int) -> Any:
             return inside if is_plain(type(inside)) else self.renamed(inside, where, renaming)

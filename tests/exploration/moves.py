@@ -5,7 +5,7 @@ A value goes by its number on the shelf, here and in ``State``.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 from attrs import evolve
@@ -99,36 +99,36 @@ class Moves:
         """A command is executed."""
         done = self._executed.get((command, slot))
         if done is None:
-            done = self._executed[command, slot] = self._execute(self.shelf[command], slot)
+            asked = self.shelf[command]
+            done = self._execute(asked, slot, lambda reply: Answer(asked, reply))
+            self._executed[command, slot] = done
         return done
 
     def beat(self, process: int, group: int) -> Executed:
         """The beat of a process is executed."""
         done = self._beaten.get((process, group))
         if done is None:
-            done = self._beaten[process, group] = self._execute(self.shelf[process].next_beat(), group)
+            beat = self.shelf[process].next_beat()
+            done = self._execute(beat, group, lambda reply: SlowBeat(NOW, beat.silent_below, reply))
+            self._beaten[process, group] = done
         return done
 
     def probe(self, partition: int, slot: int) -> Any:
         """What a look at a lane shows."""
         return Probe(PartitionSlot(GROUP.stream, partition), GROUP.group).apply(self.shelf[slot], LATER_US)[1]
 
-    def _execute(self, command: Command[Any, Any], slot: int) -> Executed:
+    def _execute(self, command: Command[Any, Any], slot: int, answer: Callable[[Any], Any]) -> Executed:
         before = self.shelf[slot]
         after, reply = self._habits.apply(command, before, LATER_US)
         _check(command, before, after, reply)
         events: tuple[int, ...] = ()
         if isinstance(after, GroupData) and after.events.entries:
-            news = [sig.Heard(announcement_of(entry)) for entry in after.events.entries]  # type: ignore[arg-type]
-            events = tuple([self.shelf.put(event) for event in news])
+            news = [announcement_of(entry) for entry in after.events.entries]
+            events = tuple([self.shelf.put(sig.Heard(event)) for event in news if event is not None])
             after = evolve(after, events=Log())
         where = command.slot.partition if isinstance(command.slot, PartitionSlot) else -1
-        below = getattr(command, "silent_below", None)
-        answer = SlowBeat(NOW, below, reply) if hasattr(command, "known") else Answer(command, reply)
-        unchanged = after == before
-        return Executed(
-            slot if unchanged else self.shelf.put(after, where), self.shelf.put(answer), events, told(reply)
-        )
+        changed = self.shelf.put(after, where) if after != before else slot
+        return Executed(changed, self.shelf.put(answer(reply)), events, told(reply))
 
     def is_spent(self, command: int, slot: int) -> bool:
         """Whether a request does nothing any more: once it changes nothing, it never will, as epochs only rise."""

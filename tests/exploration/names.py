@@ -10,7 +10,6 @@ Processes keep their letters: ties between members go by name (``assign``), so t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
 from typing import Any
 
 import attrs
@@ -25,7 +24,7 @@ from segmenter.core.member import Hold, Member
 from tests.exploration.holds import Held
 from tests.exploration.process import Process, SlowBeat
 
-__all__ = ["FIELDS", "Dict", "Name", "Naming", "aged", "is_plain", "new_names", "normal", "place_of", "with_names"]
+__all__ = ["FIELDS", "NORMAL", "Dict", "Name", "Naming", "aged", "is_plain", "new_names", "place_of", "with_names"]
 
 Name = tuple[str, int, Any]  # kind; the partition, for epochs; what it is called
 Naming = Callable[[str, int, Any], Any]
@@ -54,8 +53,8 @@ FIELDS: dict[type, dict[str, str]] = {
     Wanted: {"epoch": "epoch", "member": "member"},
     # the lanes
     lane.PartitionState: {"history": "history", "log": "constant"},
-    lane.Lane: {**OF_OWNER, "progress": "constant", "generation": "generation", "claim": "token", "history": "history"},
-    lane.Claim: {**OF_REQUEST, "generation": "generation", "if_epoch": "epoch", "claim": "token"},
+    lane.Lane: {**OF_OWNER, "progress": "constant", "generation": "generation", "claim": "claim", "history": "history"},
+    lane.Claim: {**OF_REQUEST, "generation": "generation", "if_epoch": "epoch", "claim": "claim"},
     lane.Release: OF_REQUEST,
     lane.Commit: OF_REQUEST,
     lane.Claimed: {"epoch": "epoch", "progress": "constant"},
@@ -94,10 +93,10 @@ class Dict(dict[Any, Any]):
 # --- the names in a value -------------------------------------------------------------------------------------------
 
 Walk = Callable[[Any, int], Any]  # what becomes of a value inside another; the number is the partition it is about
+OF_A_PARTITION = ("epoch", "claim")
 
 
-@cache
-def _kinds(of: type) -> list[tuple[str, str]] | None:
+def _kinds(of: type[Any]) -> list[tuple[str, str]] | None:
     """The fields of a class in their order, and what each of them names; ``None`` for what is plain."""
     if not attrs.has(of):
         return None
@@ -105,10 +104,20 @@ def _kinds(of: type) -> list[tuple[str, str]] | None:
     return [(field.name, known.get(field.name, "value")) for field in attrs.fields(of)]
 
 
-@cache
-def is_plain(of: type) -> bool:
+class _Classes(dict[type[Any], list[tuple[str, str]] | None]):
+    """What ``_kinds`` says, asked once for each class."""
+
+    def __missing__(self, of: type[Any]) -> list[tuple[str, str]] | None:
+        self[of] = kinds = [] if issubclass(of, tuple | Mapping) else _kinds(of)
+        return kinds
+
+
+_CLASSES = _Classes()
+
+
+def is_plain(of: type[Any]) -> bool:
     """Whether values of a class have no names in them."""
-    return not (issubclass(of, tuple | Mapping) or _kinds(of))
+    return _CLASSES[of] is None
 
 
 def place_of(thing: Any, where: int) -> int:
@@ -128,25 +137,25 @@ def with_names(thing: Any, where: int, naming: Naming, walk: Walk) -> Any:
     if isinstance(thing, Mapping):
         return Dict((key, walk(value, where)) for key, value in sorted(thing.items()))
     where = place_of(thing, where)
-    kinds = _kinds(type(thing)) or ()
-    old = [getattr(thing, name) for name, _ in kinds]
-    new = [_field(kind, value, where, naming, walk) for (_, kind), value in zip(kinds, old, strict=True)]
+    old = [(kind, getattr(thing, name)) for name, kind in _CLASSES[type(thing)] or ()]
+    new = [
+        value if kind == "constant" or value is None else _field(kind, value, where, naming, walk)
+        for kind, value in old
+    ]
     return thing if all(map(_same, new, old)) else type(thing)(*new)
 
 
-def _same(new: Any, old: Any) -> bool:
-    return new is old or (type(new) is type(old) and bool(new == old))
+def _same(new: Any, old: tuple[str, Any]) -> bool:
+    return new is old[1] or (type(new) is type(old[1]) and bool(new == old[1]))
 
 
 def _field(kind: str, value: Any, where: int, naming: Naming, walk: Walk) -> Any:
-    if kind == "constant":
-        return value
     if kind == "value":
-        return walk(value, where)
+        return value if is_plain(type(value)) else walk(value, where)
     inside = _INSIDE.get(kind)
     if inside is not None:
         return inside(value, naming, walk)
-    return value if value is None or value == "" else naming(kind, where if kind == "epoch" else -1, value)
+    return value if value == "" else naming(kind, where if kind in OF_A_PARTITION else -1, value)
 
 
 def _by_partition(value: tuple[Any, ...], _naming: Naming, walk: Walk) -> Any:
@@ -186,18 +195,14 @@ _INSIDE: dict[str, Callable[[Any, Naming, Walk], Any]] = {
 
 # --- what is no name, and does not count for all it says ------------------------------------------------------------
 
-_NORMAL: dict[str, Callable[[Any], Any]] = {
+# As much of a value as counts in the next step.
+NORMAL: dict[str, Callable[[Any], Any]] = {
     "once or again": lambda times: min(times, 2),
     "due": lambda at: 0.5 if at > 0 else 0.0,
     "tokens": lambda count: 0,
     "time": lambda at: at,
     "lately": lambda at: max(at, -1.0),
 }
-
-
-def normal(kind: str, value: Any) -> Any:
-    """As much of a value as counts in the next step."""
-    return _NORMAL[kind](value)
 
 
 def aged(thing: Any, by: float) -> Any:
@@ -256,5 +261,6 @@ _NEW: dict[str, Callable[[list[Any], int], dict[Any, Any]]] = {
     "generation": _by_rank,
     "beat": _beats,
     "token": _by_appearance,
+    "claim": _by_appearance,
     "history": _by_appearance,
 }

@@ -120,11 +120,6 @@ def test_an_owner_that_does_not_know_that_it_owns_is_found() -> None:
     assert len(error.story) <= 24
 
 
-@pytest.mark.parametrize("table", [UNASKED, TABLE | GIVEN_UP], ids=["abandoning-alone", "wanting-alone"])
-def test_each_of_the_two_remedies_is_enough_for_a_claim_that_was_given_up(table: Any) -> None:
-    explored_fully(ORPHANS, Habits(table=table))
-
-
 def test_a_transition_that_is_missing_is_found() -> None:
     error = found(JOIN, Habits(table={key: row for key, row in TABLE.items() if key[1] is not Symbol.RELEASED}))
     assert error.what == "RELEASED in RELEASING (partition 1)"
