@@ -2,6 +2,7 @@
 
 An exchange, that is a request that reaches the server and its answer, is one step; so is a beat. Time passes only
 when nothing is under way but what a fault has delayed, so it takes a fault for a request to last longer than a tick.
+The logs are there from the beginning: producers, trimming and messages that are given back are explored elsewhere.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class Model:
         return evolve(made, log=log_of(self.bounds.logs[number]))
 
     def _joined(self, state: State, number: int) -> State:
-        draft = self._draft(state)
+        draft = self.draft(state)
         draft.begin(number)
         state = draft.seal()
         for _ in range(3):
@@ -84,7 +85,8 @@ class Model:
             state = self._tick(state).to
         return state
 
-    def _draft(self, state: State, trying: str = "") -> Draft:
+    def draft(self, state: State, trying: str = "") -> Draft:
+        """A step from a state; ``trying`` is what it says."""
         self.trying = trying
         return Draft(self._moves, self.bounds, state)
 
@@ -118,7 +120,7 @@ class Model:
 
     def _exchange(self, state: State, number: int, process: Look) -> Step:
         """The oldest request of a process reaches the server, and is answered."""
-        draft = self._draft(state, f"{process.letter}: {process.told}")
+        draft = self.draft(state, f"{process.letter}: {process.told}")
         done = draft.execute(process.request)
         draft.turn(number, "answer", what=done.answer)
         draft.announce()
@@ -127,7 +129,7 @@ class Model:
 
     def _failed_exchange(self, state: State, number: int, process: Look, fate: str) -> Iterator[Step]:
         """Something goes wrong with it; a process waits for one answer at a time that is on its way for long."""
-        draft, what = self._draft(state, f"{process.letter}: {process.told}"), process.told
+        draft, what = self.draft(state, f"{process.letter}: {process.told}"), process.told
         if process.waits_for and fate != "unheard":
             return
         if fate == "slow request":
@@ -146,18 +148,18 @@ class Model:
 
     def _slow_answer(self, state: State, number: int, process: Look) -> Iterator[Step]:
         bound = f"{process.letter} is answered"
-        draft = self._draft(state, label := f"{process.letter}: {process.waits_for}")
+        draft = self.draft(state, label := f"{process.letter}: {process.waits_for}")
         draft.turn(number, "slow_answer")
         yield Step("slow answer", label, draft.seal(), bound)
         if process.may_fail:
-            draft = self._draft(state, label := f"{process.letter}: lost is {process.waits_for}")
+            draft = self.draft(state, label := f"{process.letter}: lost is {process.waits_for}")
             draft.turn(number, "slow_failure")
             yield Step("lost answer", label, draft.seal(), bound)
 
     def _late(self, state: State) -> Iterator[Step]:
         for late in dict.fromkeys(state.late):
             label = f"late: {told(self.shelf[late])}"
-            draft = self._draft(state, label)
+            draft = self.draft(state, label)
             done = draft.arrive(late)
             yield Step(f"late {self._kind(late, done)}", f"{label} -> {done.told}", draft.seal())
 
@@ -179,17 +181,17 @@ class Model:
         if held.may_start:
             yield from self._start(state, number, f"{process.letter} starts {where}", where)
         for ordinal in held.running:
-            draft = self._draft(state, label := f"{process.letter} finishes {where}/{ordinal}")
+            draft = self.draft(state, label := f"{process.letter} finishes {where}/{ordinal}")
             draft.settle(where, ordinal)
             draft.turn(number, "finish", where, ordinal)
             yield Step("finish", label, draft.seal(), label)
         if held.may_commit:
-            draft = self._draft(state, label := f"{process.letter} commits {where}")
+            draft = self.draft(state, label := f"{process.letter} commits {where}")
             draft.turn(number, "send_progress", where)
             yield Step("commit", label, draft.seal(), label)
 
     def _start(self, state: State, number: int, what: str, partition: int) -> Iterator[Step]:
-        draft = self._draft(state, what)
+        draft = self.draft(state, what)
         ordinal = draft.turn(number, "start", partition)
         if ordinal >= 0:
             draft.check_start(number, partition, ordinal)
@@ -201,11 +203,11 @@ class Model:
         for number, process in enumerate(looks):
             if not process.runs:
                 if state.joins:
-                    draft = self._draft(state, label := f"{process.letter} starts up")
+                    draft = self.draft(state, label := f"{process.letter} starts up")
                     draft.begin(number)
                     yield Step("join", label, draft.seal(joins=state.joins - 1))
             elif process.asleep:
-                draft = self._draft(state, label := f"{process.letter} wakes")
+                draft = self.draft(state, label := f"{process.letter} wakes")
                 draft.turn(number, "wake")
                 yield Step("wake", label, draft.seal(), label)
             else:
@@ -214,12 +216,12 @@ class Model:
     def _turns(self, state: State, number: int, process: Look) -> Iterator[Step]:
         """What a process that runs may decide to do, or what befalls it."""
         if state.leaves and not process.leaving:
-            draft = self._draft(state, label := f"{process.letter} wants to leave")
+            draft = self.draft(state, label := f"{process.letter} wants to leave")
             draft.turn(number, "leave")
             yield Step("leave", label, draft.seal(leaves=state.leaves - 1))
         for kind, verb, what in (("pause", "sleep", "falls asleep"), ("crash", "end", "crashes")):
             if self._may(state, kind):
-                draft = self._draft(state, label := f"{process.letter} {what}")
+                draft = self.draft(state, label := f"{process.letter} {what}")
                 draft.turn(number, verb)
                 yield Step(kind, label, draft.seal(faults=state.faults - 1), fault=True)
 
@@ -228,7 +230,7 @@ class Model:
     def _ticks(self, state: State, looks: list[Look]) -> Iterator[Step]:
         for number, process in enumerate(looks):
             if process.beat_due and not process.asleep:
-                draft = self._draft(state, label := f"{process.letter}: the slow answer to a beat")
+                draft = self.draft(state, label := f"{process.letter}: the slow answer to a beat")
                 draft.turn(number, "slow_beat")
                 yield Step("slow answer to a beat", label, draft.seal(), f"{process.letter} is answered its beat")
         if any(process.request >= 0 for process in looks):
@@ -242,7 +244,7 @@ class Model:
     def _tick(self, state: State, befalls: int = -1, fate: str = "") -> Step:
         """Time passes; every process looks at it, and beats, in the order of their letters."""
         label = f"a tick, and {self.bounds.letters[befalls]} beats ({fate})" if fate else "a tick"
-        draft = self._draft(state, label)
+        draft = self.draft(state, label)
         draft.pass_time(TICK_S)
         for number in range(len(self.bounds.letters)):
             process = draft.look(number)
@@ -273,7 +275,7 @@ class Model:
         for place in range(len(state.before)) if self._may(state, "roll back") else ():
             if state.before[place] != state.parts[place]:
                 who, what = (f"partition {place - 1}", "a partition") if place else ("the group", "the group")
-                draft = self._draft(state, label := f"{who} goes back before its last change")
+                draft = self.draft(state, label := f"{who} goes back before its last change")
                 draft.roll_back(place)
                 lost = what if place else state.rolled_back or what
                 sealed = draft.seal(faults=state.faults - 1, rolled_back=lost)

@@ -142,6 +142,13 @@ def test_a_story_is_a_shortest_way_and_every_line_of_it_is_a_step() -> None:
     assert len(explored.states) - 1 in at
 
 
+def test_a_state_has_the_smallest_names_already() -> None:
+    """Otherwise one state would be explored under several names, and there would be no end to it."""
+    explored = explore(JOIN)
+    for state in explored.states:
+        assert explored.model.draft(state).seal() == state
+
+
 GRAPHS: list[tuple[list[list[int]], set[frozenset[int]]]] = [
     ([[]], {frozenset({0})}),
     ([[1], [0]], {frozenset({0, 1})}),
