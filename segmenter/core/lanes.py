@@ -10,7 +10,7 @@ turn), what is left of the run is linked into **chains**, one for each key (``ch
 A message that is parked takes the chain behind it along, and what arrives later under its key follows (``aside``).
 """
 
-# Message and KeyLanes are one mechanism in two files: the states of a message are kept from here.
+# The states of a message are kept from here:
 # pyright: reportPrivateUsage=false
 
 from __future__ import annotations
@@ -56,8 +56,7 @@ class KeyLanes:
         self.consumer = consumer  # whoever hands them out, by identity
         self.forwarding = forwarding  # settles a message by what is sent in its place
         self.position = progress.offset  # id of the last entry offered: the place to read on from
-        self.version = 0  # rises with every change of the progress
-        self.unsettled = self.unsettled_bytes = 0
+        self.version = self.unsettled = self.unsettled_bytes = 0  # the version rises with every change of the progress
         self.parking, self.caution = parking or Parking(), caution or Caution()
         self._clock = clock
         self._touched = touched
@@ -89,6 +88,10 @@ class KeyLanes:
         self._arrived.extend(entries)
         self._next += len(entries)
         self.position = entries[-1][0]
+        self._pass_over()
+
+    def _pass_over(self) -> None:
+        """What a former owner had finished is no longer in hand as soon as it is first."""
         while self._arrived and self.mark.finished(self._drawn):
             self._draw()
 
@@ -147,8 +150,7 @@ class KeyLanes:
     def _take_run(self, limit: int, now: float) -> list[Message]:
         """Hand out what arrived first, without linking it; nothing if that is not as simple as it mostly is."""
         arrived, parked, inherited, batch = self._arrived, self.parking.counts, self.mark.inherited, self._batch
-        run: list[Message] = []
-        ordinal = self._drawn
+        run, ordinal = list[Message](), self._drawn
         while arrived and len(run) < limit and not self._attempts:
             entry_id, fields = arrived[0]
             if ordinal < inherited or (parked and fields[1] in parked):
@@ -165,9 +167,8 @@ class KeyLanes:
         return run
 
     def _take_heads(self, limit: int, now: float, *, whole_batch: bool) -> list[Message]:
-        chains, batch = self.chains, self._batch
+        chains, batch, taken = self.chains, self._batch, list[Message]()
         chains.wake(now)
-        taken: list[Message] = []
         while len(taken) < limit and (message := self._startable(whole_batch=whole_batch)) is not None:
             chains.start(message, now, batch)
             taken.append(message)
@@ -253,6 +254,7 @@ class KeyLanes:
         if mark.read == self._run_end:
             run, self._run = self._run, []
             self._leave(run)
+            self._pass_over()
             self._touched()
         elif not self._told:
             self._told = True  # once is enough, until somebody has looked
@@ -305,6 +307,7 @@ class KeyLanes:
             self.parking.unpark((ordinal, message.raw_key))
         elif not still_parked:  # what was taken up was counted when it was parked
             self.mark.settle(ordinal)
+            self._pass_over()
 
     def forward(self, message: Message) -> None:
         """Leave a message to what is sent in its place; until that is answered, nothing else becomes of it."""
@@ -394,5 +397,4 @@ class KeyLanes:
     def progress(self, also: Iterable[int] = ()) -> Progress:
         """What to store now, or what it will be when some more ordinals are settled."""
         self._told = False
-        mark, attempts = self.mark, tuple(sorted(self._attempts.items()))
-        return Progress(mark.offset, mark.read, mark.ranges_with(also), attempts, self.caution.trying)
+        return Progress(*self.mark.reached(also), tuple(sorted(self._attempts.items())), self.caution.trying)

@@ -10,6 +10,8 @@ from segmenter.core.ranges import RangeSet
 
 __all__ = ["LIMIT_RANGES", "Watermark"]
 
+Reached = tuple[bytes, int, Ranges]  # the first three fields of a progress
+
 LIMIT_RANGES = 1024  # finished ahead of the watermark; at the limit the partition reads no further
 
 
@@ -54,10 +56,14 @@ class Watermark:
         """Whether so much was finished out of order that reading on must wait."""
         return len(self._ahead) >= LIMIT_RANGES
 
-    def ranges_with(self, also: Iterable[int]) -> Ranges:
-        """What was finished ahead, and some more ordinals."""
-        ahead = self._ahead
-        for number, ordinal in enumerate(also):
-            ahead = ahead if number else RangeSet(ahead.as_tuple())
+    def reached(self, also: Iterable[int] = ()) -> Reached:
+        """How far it is now, or will be when some more ordinals in hand are settled."""
+        offset, read, ahead = self.offset, self.read, RangeSet(self._ahead.as_tuple())
+        for ordinal in also:
             ahead.add(ordinal)
-        return ahead.as_tuple()
+        for entry_id in self._ids if also else ():
+            if read not in ahead:
+                break
+            offset, read = entry_id, read + 1
+        ahead.drop_below(read)
+        return offset, read, ahead.as_tuple()

@@ -327,6 +327,8 @@ class Pump:
     def _depart(self, reason: str) -> None:
         self._lease.end()
         if reason == "expelled" and not self._leaving:
+            for partition in self._holdings.partitions:  # released, and the answer has not come
+                self._custody.drop(partition)
             self._driver.member = self._new_member(self._driver.member.document)
             self.tell(sig.Join())
         else:

@@ -176,3 +176,14 @@ def test_after_unclean_ends_messages_go_out_one_at_a_time_once_their_marks_are_s
 def test_one_unclean_end_alone_is_no_reason_for_caution() -> None:
     """It may have had any cause, and going one by one is slow."""
     assert places(Lanes("abc", caution=Caution(unclean=1, horizon=3)).take()) == [0, 1, 2]
+
+
+def test_the_watermark_rises_over_what_a_former_owner_finished_as_soon_as_it_meets_it() -> None:
+    """Not only when somebody asks for more: until then, progress would count an ordinal twice."""
+    lanes = Lanes("abcd", Progress(b"0-0", 0, ((1, 2), (3, 4))))
+    (first,) = lanes.take(1)
+    first.ack()
+    assert lanes.kept.progress() == Progress(b"2-0", 2, ((3, 4),))
+    third, *_ = lanes.take(2)
+    third.ack()
+    assert lanes.kept.progress() == Progress(b"4-0", 4)

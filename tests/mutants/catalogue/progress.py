@@ -74,8 +74,8 @@ PROGRESS = (
         "P6",
         LANES,
         fundamental("3_rebalancing", "what_was_finished_out_of_order_is_not_done_again"),
-        "mark.ranges_with(also), attempts,",
-        "(), attempts,",
+        "*self.mark.reached(also),",
+        "*self.mark.reached(also)[:2], (),",
     ),
     Mutant(
         "what was finished ahead is not stored, in Redis",
