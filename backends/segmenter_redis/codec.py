@@ -86,9 +86,8 @@ def _claim(command: Claim, keys: Keys) -> tuple[Sequence[str], Arguments]:
 def _commit(command: Commit, keys: Keys) -> tuple[Sequence[str], Arguments]:
     it = command
     args = (it.group, it.member, it.epoch, it.number, *progress_parts(it.progress))
-    if it.moves.none:
-        return _lane_of(keys, it.slot), args
-    return (*_lane_of(keys, it.slot), *_aside_of(keys, it.slot, it.group)), (*args, *moves_parts(it.moves))
+    moves = () if it.moves.none else moves_parts(it.moves)
+    return (*_lane_of(keys, it.slot), *_aside_of(keys, it.slot, it.group)), (*args, *moves)
 
 
 def _release(command: Release, keys: Keys) -> tuple[Sequence[str], Arguments]:

@@ -101,10 +101,10 @@ class KeyLanes:
             self._advance()
 
     def _park_on_arrival(self, ordinal: int, entry_id: bytes, fields: Sequence[bytes]) -> None:
-        self.parking.park(Letter(ordinal, entry_id, fields[1], fields[3], b"".join(fields[5:6]), reason=BEHIND))
+        attempts, headers = self._attempts.pop(ordinal, 0), b"".join(fields[5:6])
+        self.parking.park(Letter(ordinal, entry_id, fields[1], fields[3], headers, attempts, BEHIND))
         self._count_ordinal(ordinal)
-        self.version += 1
-        self._touched()
+        self.changed()
 
     def take_up(self, letters: Sequence[Letter]) -> None:
         """Take in parked letters of keys of which none is in hand, to be handled once more, in this order."""
@@ -114,8 +114,14 @@ class KeyLanes:
             self._enqueue(Message(self, letter.ordinal, *content, attempt))
         self._taken_up.update(letter.ordinal for letter in letters)
 
+    def discard(self, letters: Sequence[Letter]) -> None:
+        """Have parked letters taken back that nobody will handle."""
+        for letter in letters:
+            self._attempts.pop(letter.ordinal, None)
+            self.parking.unpark(letter.place)
+
     def changed(self) -> None:
-        """Something is to be stored that is not about a message."""
+        """Something is to be stored."""
         self.version += 1
         self._touched()
 
@@ -169,14 +175,13 @@ class KeyLanes:
             return [marked]
         if not (self.caution.waits or self._started) and (message := self._startable(whole_batch=False)) is not None:
             self.caution.mark(message)
-            self.version += 1
-            self._touched()
+            self.changed()
         return []
 
     @property
     def careful(self) -> bool:
         """Whether messages go out one at a time."""
-        return self._read < self.caution.until
+        return self.caution.applies(self._read, redriving=bool(self._taken_up))
 
     def _wake(self, now: float) -> None:
         while self._delayed and self._delayed[0][0] <= now:
@@ -293,8 +298,7 @@ class KeyLanes:
 
     def _count(self, message: Message, *, still_parked: bool = False) -> None:
         ordinal = message.ordinal
-        if self._attempts:
-            self._attempts.pop(ordinal, None)
+        self._attempts.pop(ordinal, None)
         if ordinal == self.caution.trying:
             self.caution.tried()
         if ordinal in self._taken_up:
@@ -333,8 +337,7 @@ class KeyLanes:
             heappush(self._delayed, (self._clock() + delay_s, again.ordinal, again))
         else:
             self._make_ready(again)
-        self.version += 1
-        self._touched()
+        self.changed()
 
     def _again(self, message: Message, attempt: int) -> Message:
         """Put a new delivery in the place of a message, and of the later ones of its key that went with it."""
@@ -393,5 +396,5 @@ class KeyLanes:
 
     def progress(self) -> Progress:
         """What to store now."""
-        ranges, attempts = self._ahead.as_tuple(), tuple(sorted(self._attempts.items()))
-        return Progress(self._offset, self._read, ranges, attempts, self.caution.trying)
+        attempts = tuple(sorted(self._attempts.items()))
+        return Progress(self._offset, self._read, self._ahead.as_tuple(), attempts, self.caution.trying)

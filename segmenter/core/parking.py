@@ -7,12 +7,16 @@ settled: ``take`` hands over all of it, for the very next commit.
 
 from __future__ import annotations
 
-from segmenter.core.aside import LIMIT_ASIDE, LIMIT_REASON, Letter, Moves, Place, Request, Summary
+from collections import Counter, deque
+from collections.abc import Sequence
+
+from segmenter.core.aside import LIMIT_ASIDE, LIMIT_REASON, NO_MOVES, Letter, Moves, Place, Request, Summary
 from segmenter.core.message import Message
 
 __all__ = ["BEHIND", "LIMIT_PENDING", "Parking", "letter_of"]
 
 LIMIT_PENDING = 500  # letters waiting for the next commit, before reading stops until it is answered
+LIMIT_HEEDED = 100  # requests remembered, so that an answer that is late does not bring them back
 NOTHING = Summary()
 BEHIND = "behind a parked message of its key"
 
@@ -43,6 +47,8 @@ class Parking:
         self._bury: dict[Place, Letter] = {}
         self._unpark: list[Place] = []
         self._heeded: list[Request] = []
+        self._in_flight = NO_MOVES  # what the commit carries that is not answered yet
+        self._past: deque[str] = deque(maxlen=LIMIT_HEEDED)
 
     # --- what is set aside ------------------------------------------------------------------------------------------
 
@@ -73,20 +79,35 @@ class Parking:
             del self.counts[key]
 
     def forget(self, key: bytes) -> None:
-        """Nothing is parked under a key."""
+        """Nothing is parked under a key but what is not stored yet."""
         self.parked -= self.counts.pop(key, 0)
+        if left := self._arriving[key]:
+            self.counts[key] = left
+            self.parked += left
 
     def heed(self, request: Request) -> None:
         """A request has been carried out."""
         self._heeded.append(request)
+        self._past.append(request.token)
         self.requests = tuple([other for other in self.requests if other != request])
+
+    def told(self, dead: int, requests: Sequence[Request]) -> None:
+        """What others have done meanwhile: dead letters may be gone, and requests have come."""
+        self.requests = tuple([request for request in requests if request.token not in self._past])
+        if not (self._bury or self._in_flight.bury):
+            self.dead = dead
 
     # --- what the next commit carries -------------------------------------------------------------------------------
 
     @property
-    def idle(self) -> bool:
-        """Whether nothing waits for the next commit."""
-        return not (self._park or self._bury or self._unpark or self._heeded)
+    def unstored(self) -> set[bytes]:
+        """The keys of which nothing can be fetched: what is stored will be gone, or nothing is stored yet."""
+        leaving = {key for _, key in (*self._unpark, *self._in_flight.unpark)}
+        return leaving.union(key for key, count in self._arriving.items() if count >= self.counts.get(key, 0))
+
+    @property
+    def _arriving(self) -> Counter[bytes]:
+        return Counter(letter.key for letter in (*self._park.values(), *self._in_flight.park))
 
     @property
     def pressing(self) -> bool:
@@ -102,4 +123,9 @@ class Parking:
         """Hand over all that waits for the next commit."""
         moves = Moves(tuple(self._park.values()), tuple(self._bury.values()), tuple(self._unpark), tuple(self._heeded))
         self._park, self._bury, self._unpark, self._heeded = {}, {}, [], []
+        self._in_flight = moves
         return moves
+
+    def stored(self) -> None:
+        """What was taken last is stored."""
+        self._in_flight = NO_MOVES

@@ -103,16 +103,7 @@ class Pump:
             stuck=lambda stall_s: self._from_thread(self.end, handler_stuck(slot, stall_s)),
             failed=lambda error: self._from_thread(self.end, error),
         )
-        self._prober = Prober(
-            session,
-            self._holdings,
-            slot.group,
-            options.session_timeout_s,
-            refused=self._refused,
-            failed=self.end,
-            observe=self._observe,
-            wake=self.wake,
-        )
+        self._prober = self._new_prober()
         self._redriver = Redriver(session, self._holdings, slot.group, failed=self.end, wake=self.wake)
         self._driver = Driver(
             self._new_member(document),
@@ -130,6 +121,18 @@ class Pump:
         self._admitted: asyncio.Future[None] = self._loop.create_future()
         self.failure: SegmenterError | None = None  # why it ended, if not because it was asked to
         self.ended = asyncio.Event()
+
+    def _new_prober(self) -> Prober:
+        return Prober(
+            self._session,
+            self._holdings,
+            self._slot.group,
+            self._options.session_timeout_s,
+            refused=self._refused,
+            failed=self.end,
+            observe=self._observe,
+            wake=self.wake,
+        )
 
     async def run(self) -> None:
         """Join, and turn until the membership is over."""
@@ -284,7 +287,6 @@ class Pump:
         if holding.lanes.oldest_start is not None and holding.lanes.oldest_start <= deadline:
             holding.lanes.take_back_before(deadline)
         if (drained := holding.drained()) is not None:
-            holding.draining = False
             self._driver.advance(drained)
         self._holdings.consider(holding)
 
