@@ -16,7 +16,7 @@ from segmenter.core.message import Message
 __all__ = ["BEHIND", "LIMIT_PENDING", "Parking", "letter_of"]
 
 LIMIT_PENDING = 500  # letters waiting for the next commit, before reading stops until it is answered
-LIMIT_HEEDED = 100  # requests remembered, so that an answer that is late does not bring them back
+LIMIT_HEEDED = 100  # requests remembered, so that none is carried out twice
 NOTHING = Summary()
 BEHIND = "behind a parked message of its key"
 
@@ -92,12 +92,21 @@ class Parking:
         self.requests = tuple([other for other in self.requests if other != request])
 
     def told(self, dead: int, requests: Sequence[Request]) -> None:
-        """What others have done meanwhile: dead letters may be gone, and requests have come."""
+        """What others have done meanwhile: dead letters may be gone, and requests have come.
+
+        One that was carried out may have been sent twice, the second one late: it is taken away once more.
+        """
         self.requests = tuple([request for request in requests if request.token not in self._past])
+        self._heeded += [each for each in requests if each.token in self._past and each not in self._heeded]
         if not (self._bury or self._in_flight.bury):
             self.dead = dead
 
     # --- what the next commit carries -------------------------------------------------------------------------------
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits for the next commit."""
+        return not (self._park or self._bury or self._unpark or self._heeded)
 
     @property
     def unstored(self) -> set[bytes]:

@@ -89,6 +89,8 @@ class Prober:
         parking = holding.lanes.parking
         was_full = parking.full
         parking.told(probed.dead, probed.requests)
+        if not parking.idle:
+            holding.lanes.changed()
         if parking.full and not holding.congested:
             self._observe(Congested(holding.member, holding.partition, probed.parked, probed.dead))
         holding.congested = parking.full
