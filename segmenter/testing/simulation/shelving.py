@@ -256,7 +256,7 @@ def _check_asked(lane: Lane, event: Began) -> None:
 def deaths_are_bounded(history: History) -> None:
     """P8: until it is parked, a message kills no more than it takes to become careful, and to count its attempts.
 
-    What the server forgets in a rollback has to be found out again.
+    So it is for each time that it is redriven. What the server forgets in a rollback has to be found out again.
     """
     deaths: Counter[Id] = Counter()
     began: dict[int, Id] = {}
@@ -266,7 +266,8 @@ def deaths_are_bounded(history: History) -> None:
             case Began():
                 began[event.delivery] = (event.partition, event.id)
             case Executed(command=Commit() | Release() as command):
-                for letter in command.moves.park:
+                lying = _lane(event.after).aside.parked if command.moves.heeded else command.moves.park
+                for letter in lying:
                     deaths.pop((command.slot.partition, letter.entry_id.decode()), None)
             case Ended(outcome="killed its process"):
                 id_ = began[event.delivery]
