@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
-from uuid import uuid4
 
 from attrs import field, frozen
 
@@ -116,7 +115,7 @@ class Shelves:
     async def _ask(self, what: str, key: str | bytes | None) -> int:
         concerned = 0
         for lane in await self._lanes(key):
-            request = Request("redrive" if what == "redrive" else "discard", _encoded(key), uuid4().hex)
+            request = Request("redrive" if what == "redrive" else "discard", _encoded(key), self._lifecycle.nonce())
             reply = self._there(await self._lifecycle.execute(Redrive(lane, self._slot.group, request)))
             if reply.letters:
                 await self._lifecycle.execute(Announce(self._slot, Asked(lane.partition)))

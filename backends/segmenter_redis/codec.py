@@ -88,9 +88,8 @@ def _claim(command: Claim, keys: Keys) -> tuple[Sequence[str], Arguments]:
 def _commit(command: Commit, keys: Keys) -> tuple[Sequence[str], Arguments]:
     it = command
     args = (it.group, it.member, it.epoch, it.number, *progress_parts(it.progress))
-    if it.moves.none:
-        return _lane_of(keys, it.slot), args
-    return (*_lane_of(keys, it.slot), *_aside_of(keys, it.slot, it.group)), (*args, *moves_parts(it.moves))
+    moves = () if it.moves.none else moves_parts(it.moves)
+    return (*_lane_of(keys, it.slot), *_aside_of(keys, it.slot, it.group)), (*args, *moves)
 
 
 def _release(command: Release, keys: Keys) -> tuple[Sequence[str], Arguments]:
@@ -133,7 +132,9 @@ def _forward(command: Forward, keys: Keys) -> tuple[Sequence[str], Arguments, Se
     payload = _columns(it.records)
     progress = (commit.group, commit.member, commit.epoch, commit.number, *progress_parts(commit.progress))
     room = (it.capacity, it.layout, it.overflow, len(payload) // len(it.records))
-    return (*_lane_of(keys, it.slot.here), *_lane_of(keys, it.slot.there)), (*progress, *room), payload
+    here, there = it.slot.here, it.slot.there
+    from_lane = (*_lane_of(keys, here), *_aside_of(keys, here, commit.group))
+    return (*from_lane, *_lane_of(keys, there)), (*progress, *room), payload
 
 
 def _trim(command: Trim, keys: Keys) -> tuple[Sequence[str], Arguments]:

@@ -3,6 +3,9 @@
 Any of the messages that were in flight may have killed its process. The next owners therefore hand out one at a time,
 and store first which one it is; so whoever takes over from one that died in the attempt finds the mark, counts the
 attempt, and in the end knows the culprit, while the others get done.
+
+The culprit may also be a parked message that was being redriven, behind the watermark. So the suspicion lasts as long
+as a request stands, and what is redriven then goes out one at a time as well.
 """
 
 from __future__ import annotations
@@ -18,11 +21,18 @@ LIMIT_UNCLEAN = 2  # unclean ends before it begins: one alone may have had any c
 class Caution:
     """The mark of one hold."""
 
-    def __init__(self, unclean: int = 0, horizon: int = 0) -> None:
-        self.until = horizon if unclean >= LIMIT_UNCLEAN else 0  # the watermark from which on all is as usual
+    def __init__(self, unclean: int = 0, horizon: int = 0, *, asked: bool = False) -> None:
+        """Take what the claim tells: the unclean ends, their horizon, and whether there were requests."""
+        suspicious = unclean >= LIMIT_UNCLEAN
+        self._until = horizon if suspicious else 0  # the watermark from which on all is as usual ...
+        self._redriven = suspicious and asked  # ... but for what is redriven
         self.trying = NOT_TRYING  # the mark: an ordinal
         self._next: Message | None = None  # the message that goes out as soon as its mark is stored
         self._stored = False
+
+    def applies(self, watermark: int, *, redriving: bool) -> bool:
+        """Whether messages go out one at a time; one that was chosen goes out in any case."""
+        return watermark < self._until or self._next is not None or (self._redriven and redriving)
 
     @property
     def waits(self) -> bool:

@@ -3,6 +3,9 @@
 Letters of a key are taken up in their order, a page when the one before it is settled. What arrives under the key
 meanwhile is parked behind them as before, so the key is in order throughout; the commit that takes back its last
 letter unparks it. A letter that fails once more stays where it lies, and ends the errand for its key.
+
+Only what is stored can be fetched. What arrives all the time lies behind it, and need not be waited for; but a page
+that was taken back must be gone before the next one is fetched.
 """
 
 from __future__ import annotations
@@ -74,7 +77,8 @@ class Errands:
     def _errand(self, underway: _Underway) -> Errand | None:
         if self._lanes.unsettled >= LIMIT_IN_HAND:
             return None
-        key = next((key for key in underway.keys if key not in self._lanes.chains), None)
+        unstored = self._parking.unstored
+        key = next((key for key in underway.keys if key not in self._lanes.chains and key not in unstored), None)
         return None if key is None else Errand(key, underway.request.what == "discard")
 
     def fetched(self, errand: Errand, letters: Sequence[Letter]) -> None:
@@ -84,11 +88,7 @@ class Errands:
         if not letters:
             self._parking.forget(errand.key)
         elif errand.discard:
-            self._discard(letters)
+            self._lanes.discard(letters)
         else:
             self._lanes.take_up(letters)
         self._lanes.changed()
-
-    def _discard(self, letters: Sequence[Letter]) -> None:
-        for letter in letters:
-            self._parking.unpark(letter.place)

@@ -10,7 +10,6 @@ turn), what is left of the run is linked into **chains**, one for each key (``ch
 A message that is parked takes the chain behind it along, and what arrives later under its key follows (``aside``).
 """
 
-# The states of a message are kept from here:
 # pyright: reportPrivateUsage=false
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from segmenter.core.command import Entry
 from segmenter.core.continuity import Seen
 from segmenter.core.forward import Outgoing
 from segmenter.core.message import HELD, SETTLED, STALE, STARTED, Message
-from segmenter.core.parking import Parking, letter_behind, letter_of
+from segmenter.core.parking import Parking, letter_behind, letter_of, message_of
 from segmenter.core.partition import Progress
 from segmenter.core.refusals import lost, out_of_order, stale
 from segmenter.core.watermark import Watermark
@@ -77,23 +76,27 @@ class KeyLanes:
 
     def offer(self, entries: Sequence[Entry]) -> None:
         """Take in entries that follow those taken in before; what a former owner had finished is passed over."""
-        if not entries:
-            return
-        counted = entries
-        if self._next < self.mark.inherited:
-            finished = self.mark.finished
-            counted = [entry for ordinal, entry in enumerate(entries, self._next) if not finished(ordinal)]
+        counted = self.mark.unfinished(self._next, entries)
         self.unsettled += len(counted)
         self.unsettled_bytes += sum([len(fields[3]) for _, fields in counted])
         self._arrived.extend(entries)
         self._next += len(entries)
-        self.position = entries[-1][0]
+        self.position = entries[-1][0] if entries else self.position
         self._pass_over()
+        if self.parking.counts:
+            self._draw_all()
 
     def _pass_over(self) -> None:
-        """What a former owner had finished is no longer in hand as soon as it is first."""
+        """What a former owner had finished waits for nobody once it is first."""
         while self._arrived and self.mark.finished(self._drawn):
             self._draw()
+
+    def _draw_all(self) -> None:
+        """While keys are parked, what arrives under them is parked at once."""
+        self._link_run()
+        while self._arrived:
+            if (message := self._draw()) is not None:
+                self.chains.queue(message)
 
     def _draw(self) -> Message | None:
         """Make a message of what arrived first, and link it; nothing if it was finished before, or is parked."""
@@ -118,13 +121,18 @@ class KeyLanes:
         """Take in parked letters of keys of which none is in hand, to be handled once more, in this order."""
         self._link_run()
         for letter in letters:
-            content = (letter.entry_id, letter.key, letter.data, letter.headers)
-            message = Message(self, letter.ordinal, *content, self._attempts.get(letter.ordinal, 0) + 1)
+            message = message_of(letter, self, self._attempts.get(letter.ordinal, 0) + 1)
             self.chains.link(message)
             self.chains.queue(message)
             self._taken_up.add(letter.ordinal)
             self.unsettled += 1
             self.unsettled_bytes += len(letter.data)
+
+    def discard(self, letters: Sequence[Letter]) -> None:
+        """Have parked letters taken back that nobody will handle."""
+        for letter in letters:
+            self._attempts.pop(letter.ordinal, None)
+            self.parking.unpark(letter.place)
 
     def changed(self) -> None:
         """Something is to be stored that is not about a message in hand."""
@@ -139,7 +147,7 @@ class KeyLanes:
             return []
         now = self._clock()
         self._batch += 1
-        if self.mark.read < self.caution.until:
+        if self.caution.applies(self.mark.read, redriving=bool(self._taken_up)):
             return self._take_alone(now)
         if self._run:
             self._link_run()
@@ -149,13 +157,10 @@ class KeyLanes:
 
     def _take_run(self, limit: int, now: float) -> list[Message]:
         """Hand out what arrived first, without linking it; nothing if that is not as simple as it mostly is."""
-        arrived, parked, inherited, batch = self._arrived, self.parking.counts, self.mark.inherited, self._batch
+        arrived, inherited, batch = self._arrived, self.mark.inherited, self._batch
         run, ordinal = list[Message](), self._drawn
-        while arrived and len(run) < limit and not self._attempts:
-            entry_id, fields = arrived[0]
-            if ordinal < inherited or (parked and fields[1] in parked):
-                break
-            arrived.popleft()
+        while arrived and len(run) < limit and ordinal >= inherited and not self._attempts:
+            entry_id, fields = arrived.popleft()
             headers = fields[5] if len(fields) > 4 else b""  # noqa: PLR2004
             message = Message(self, ordinal, entry_id, fields[1], fields[3], headers, 1)
             message._state = STARTED
@@ -201,8 +206,6 @@ class KeyLanes:
             self.changed()
         return []
 
-    # --- what is in hand --------------------------------------------------------------------------------------------
-
     @property
     def due(self) -> float | None:
         """When the next message that was given back may start again, by the clock; ``None`` if none waits."""
@@ -211,7 +214,7 @@ class KeyLanes:
     @property
     def startable(self) -> bool:
         """Whether something is waiting that may be able to start now."""
-        careful = self.mark.read < self.caution.until
+        careful = self.caution.applies(self.mark.read, redriving=bool(self._taken_up))
         if self._closed is not None or (careful and (self.in_flight or self.caution.waits)):
             return False
         return bool(self._arrived) or self.chains.waiting or self.caution.ready
@@ -232,7 +235,7 @@ class KeyLanes:
         """When the oldest message in flight was handed out."""
         return self._run_at if self._run else next(iter(self.chains.started.values()), None)
 
-    # --- settling ---------------------------------------------------------------------------------------------------
+    # --- what becomes of it -----------------------------------------------------------------------------------------
 
     def settle(self, message: Message) -> None:
         """Acknowledge a message (see ``Message.ack``)."""
@@ -242,6 +245,7 @@ class KeyLanes:
             self._finish(message, SETTLED)
             self.chains.unlink(message)
             self._count(message)
+            self._pass_over()
             self._touched()
 
     def _settle_next(self, message: Message) -> None:
@@ -280,14 +284,11 @@ class KeyLanes:
         if message._state == SETTLED:
             return True
         self._link_run()
-        self._check_current(message)
+        if message._state != STARTED:
+            raise (self._closed or stale)(message)
         if message._before is not None:
             raise out_of_order(message, message._before)
         return False
-
-    def _check_current(self, message: Message) -> None:
-        if message._state != STARTED:
-            raise (self._closed or stale)(message)
 
     def _finish(self, message: Message, state: int) -> None:
         message._state = state
@@ -307,7 +308,6 @@ class KeyLanes:
             self.parking.unpark((ordinal, message.raw_key))
         elif not still_parked:  # what was taken up was counted when it was parked
             self.mark.settle(ordinal)
-            self._pass_over()
 
     def forward(self, message: Message) -> None:
         """Leave a message to what is sent in its place; until that is answered, nothing else becomes of it."""
@@ -335,6 +335,7 @@ class KeyLanes:
             self._park(first, SETTLED, reason)
             for each in behind:
                 self._park(each, STALE)
+            self._draw_all()
             self._touched()
 
     def _park(self, message: Message, state: int, reason: str | None = None) -> None:
@@ -349,12 +350,11 @@ class KeyLanes:
             self.parking.park_again(letter)
         self._count(message, still_parked=again)
 
-    # --- giving back ------------------------------------------------------------------------------------------------
-
     def give_back(self, message: Message, delay_s: float) -> None:
         """Take a message back and hand it out again after a while (see ``Message.nack``)."""
         self._link_run()
-        self._check_current(message)
+        if message._state != STARTED:
+            raise (self._closed or stale)(message)
         self._attempts[message.ordinal] = message.attempt
         if message.ordinal == self.caution.trying:
             self.caution.tried()

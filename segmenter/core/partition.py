@@ -20,6 +20,7 @@ from segmenter.core.command import Command, Gone, PartitionSlot
 from segmenter.core.log import START, Log, Producer, format_position, parse_position
 
 __all__ = [
+    "NOT_TRYING",
     "Behind",
     "Changed",
     "Claim",
@@ -81,7 +82,7 @@ class Lane:
     history: str = ""  # the server's history when it was granted
     number: int = 0  # of the last commit applied in this epoch
     unclean: int = 0  # how often an owner ended without saying what became of the messages in its hands ...
-    horizon: int = 0  # ... all of which were below this ordinal; once the progress has passed it, that is forgotten
+    horizon: int = 0  # ... all of which were below this ordinal, or being redriven; what is past is forgotten
     aside: Aside = Aside()
 
     def suspected(self, log: Log, window: int) -> Lane:
@@ -253,8 +254,9 @@ def settle(
         return lane, Committed()
     if parse_position(progress.offset) > state.log.last:
         return lane, Truncated(format_position(state.log.last))
-    unclean, horizon = (lane.unclean, lane.horizon) if progress.read < lane.horizon else (0, 0)
     aside = lane.aside.moved(moves)
+    suspicious = progress.read < lane.horizon or aside.requests
+    unclean, horizon = (lane.unclean, lane.horizon) if suspicious else (0, 0)
     return evolve(lane, number=number, progress=progress, unclean=unclean, horizon=horizon, aside=aside), Committed()
 
 

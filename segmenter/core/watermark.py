@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+from segmenter.core.command import Entry
 from segmenter.core.partition import Progress, Ranges
 from segmenter.core.ranges import RangeSet
 
@@ -34,6 +35,12 @@ class Watermark:
     def finished(self, ordinal: int) -> bool:
         """Whether a former owner had finished an ordinal ahead of the watermark."""
         return ordinal < self.inherited and ordinal in self._ahead
+
+    def unfinished(self, first: int, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Those of some entries, the first of which has this ordinal, that no former owner had finished."""
+        if first >= self.inherited:
+            return entries
+        return [entry for ordinal, entry in enumerate(entries, first) if not self.finished(ordinal)]
 
     def settle(self, ordinal: int) -> None:
         """Count an ordinal that is in hand as settled."""

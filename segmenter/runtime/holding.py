@@ -52,7 +52,7 @@ class Holding:
             epoch=grant.epoch,
             progress=what_is_left(grant),
             parking=Parking(grant.aside),
-            caution=Caution(grant.unclean, grant.horizon),
+            caution=Caution(grant.unclean, grant.horizon, asked=bool(grant.aside.requests)),
             clock=clock,
             touched=lambda: touched(self),
             consumer=consumer,
@@ -61,6 +61,7 @@ class Holding:
         self.forwards = Forwards(self.lanes, place, lambda: touched(self))
         self.errands = Errands(self.lanes)
         self.draining = False
+        self._let_go = False  # its release is under way, and carries all that is left to store
         self.paused = False
         self.listed = False  # among those that may have something to hand out
         self.seek: bytes = b""
@@ -69,7 +70,8 @@ class Holding:
         self.hooks: set[asyncio.Task[None]] = set()  # of the user's, still running
         self.member = member
         self.congested = False  # and it was told
-        self.confirmed_at = clock()  # when the server last said that it is ours
+        self.confirmed_at = clock()  # when the server last said that it is ours ...
+        self.looked_at = clock()  # ... and when it was last asked what others want of it
         self.dirty_since = math.inf  # when the progress first differed from what is stored
         self._clock = clock
         self._group = group
@@ -106,11 +108,6 @@ class Holding:
         """What a later hold is to be compared with."""
         return Memory((self._settled, self.lanes.seen))
 
-    @property
-    def settled_down(self) -> bool:
-        """Whether all that was set aside so far is stored."""
-        return self._pending is None and self.lanes.parking.idle and not self.draining
-
     def _forward(self, message: Message, outgoing: Outgoing) -> asyncio.Future[None]:
         return self.forwards.add(message, outgoing)
 
@@ -129,7 +126,7 @@ class Holding:
 
     def next_commit(self) -> Commit | Forward | None:
         """The commit to start now, if none is in flight and there is something to store."""
-        if self._pending is not None or not self.dirty:
+        if self._pending is not None or self._let_go or not self.dirty:
             return None
         self._number += 1
         self._asked_at = self._clock()
@@ -155,6 +152,7 @@ class Holding:
             self._asked_at = math.inf
             self._settled = Seen(commit.progress.offset, commit.progress.read)
             self.lanes.caution.stored(commit.progress)
+            self.lanes.parking.stored()
             self.confirmed_at = self._clock()
             self.forwards.done()
             self._resolve()
@@ -183,10 +181,11 @@ class Holding:
     # --- the end ----------------------------------------------------------------------------------------------------
 
     def drained(self) -> Drained | None:
-        """What to release with, once nothing is in flight any more."""
+        """What to release with, once, when nothing is in flight any more."""
         in_flight = bool(self.lanes.in_flight or self.hooks) and not self.stuck_window
-        if not self.draining or self._pending is not None or in_flight:
+        if not self.draining or self._let_go or self._pending is not None or in_flight:
             return None
+        self._let_go = True
         progress, moves = self.lanes.progress(), self.lanes.parking.take()
         return Drained(self.partition, self._number + 1, progress, self.seek, moves, self.stuck_window)
 

@@ -63,7 +63,7 @@ class Lifecycle:
 
     def __init__(self, session: Session, host: Host) -> None:
         self._session = session
-        self._nonce = host.nonce
+        self.nonce = host.nonce
         self._chance = host.chance
 
     async def execute(self, command: Command[Any, R]) -> R:
@@ -109,7 +109,7 @@ class Lifecycle:
         for _ in range(LIMIT_RACES):
             config = await self._stored(stream)
             if config is None:
-                config = StreamConfig(self._nonce(), partitions, partition_size, incarnation=self._nonce())
+                config = StreamConfig(self.nonce(), partitions, partition_size, incarnation=self.nonce())
                 await self.execute(UpdateStream(StreamSlot(stream), None, config))
             elif config.state == "ready":
                 return _matching(stream, config, partitions, partition_size)
@@ -121,7 +121,7 @@ class Lifecycle:
         """Change how many messages each partition keeps."""
         for _ in range(LIMIT_RACES):
             config = await self.load_stream(stream)
-            changed = evolve(config, version=self._nonce(), partition_size=partition_size)
+            changed = evolve(config, version=self.nonce(), partition_size=partition_size)
             reply = await self.execute(UpdateStream(StreamSlot(stream), config.version, changed))
             if isinstance(reply, StreamUpdated):
                 return changed
@@ -136,7 +136,7 @@ class Lifecycle:
             if config.state == "removing":
                 await self._roll_forward(stream, config)
             else:
-                removing = evolve(config, version=self._nonce(), state="removing")
+                removing = evolve(config, version=self.nonce(), state="removing")
                 await self.execute(UpdateStream(StreamSlot(stream), config.version, removing))
         raise _contended("stream", stream)
 
@@ -158,7 +158,7 @@ class Lifecycle:
                 reply = await self.execute(CreatePartition(slot, config.incarnation, config.layout))
                 if isinstance(reply, Exists) and reply.incarnation != config.incarnation:
                     raise remains(slot)
-            after = evolve(config, version=self._nonce(), state="ready")
+            after = evolve(config, version=self.nonce(), state="ready")
         else:
             for slot in slots:
                 await self.execute(DropPartition(slot))
@@ -242,7 +242,7 @@ class Lifecycle:
 
     async def _write(self, slot: GroupSlot, before: GroupState | None, after: GroupState, cause: str) -> None:
         """Try once; whoever lost the race looks again at what stands there."""
-        version = self._nonce()
+        version = self.nonce()
         expect = before.version if before is not None else None
         event = Changed(version, cause, "", tuple(sorted(before.members)) if before is not None else ())
         reply = await self.execute(UpdateGroup(slot, expect, evolve(after, version=version), event))

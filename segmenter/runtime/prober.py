@@ -19,19 +19,26 @@ __all__ = ["Prober"]
 
 
 class Prober:
-    """Probes each holding once a beat, unless a commit has just told the same."""
+    """Probes each holding once a beat, unless a commit has just told the same.
+
+    Commits do not tell what is asked of it: in case an announcement got lost, it is probed once a session all the same.
+    """
 
     def __init__(self, ties: Ties, session_s: float) -> None:
         self._ties = ties
-        self._interval_s = session_s / BEATS_PER_SESSION
+        self._session_s = session_s
 
     def start_due(self, now: float) -> None:
         """Probe the holdings that nothing was heard of for a beat."""
         for holding in self._ties.holdings:
-            if now - holding.confirmed_at >= self._interval_s and not holding.draining:
-                holding.confirmed_at = now
+            if self._due(holding, now) and not holding.draining:
+                holding.confirmed_at = holding.looked_at = now
                 probing = self._ties.session.execute(Probe(holding.slot, self._ties.group))
                 probing.add_done_callback(lambda future, holding=holding: self._answered(holding, future))  # type: ignore[misc]
+
+    def _due(self, holding: Holding, now: float) -> bool:
+        unheard = now - holding.confirmed_at >= self._session_s / BEATS_PER_SESSION
+        return unheard or now - holding.looked_at >= self._session_s
 
     def look(self, partition: int) -> None:
         """Probe a holding in the next turn."""
@@ -55,13 +62,16 @@ class Prober:
             self._ties.failed(stream_lost(holding.slot))
         elif not self._sound(holding, reply):
             self._ties.refused(holding.partition)  # claiming again tells what is left
-        elif holding.settled_down:
+        else:
             self._look_aside(holding, reply)
 
     def _look_aside(self, holding: Holding, probed: Probed) -> None:
         """Others take away dead letters, and leave requests for the parked ones."""
         parking = holding.lanes.parking
-        was_full, parking.dead, parking.requests = parking.full, probed.dead, probed.requests
+        was_full = parking.full
+        parking.told(probed.dead, probed.requests)
+        if not parking.idle:
+            holding.lanes.changed()
         if parking.full and not holding.congested:
             self._ties.observe(Congested(holding.member, holding.partition, probed.parked, probed.dead))
         holding.congested = parking.full

@@ -256,7 +256,6 @@ class Pump:
         if holding.lanes.oldest_start is not None and holding.lanes.oldest_start <= deadline:
             holding.lanes.take_back_before(deadline)
         if (drained := holding.drained()) is not None:
-            holding.draining = False
             self._driver.advance(drained)
         self._holdings.consider(holding)
 

@@ -22,9 +22,9 @@ class Redriver:
         self._fetching: set[Holding] = set()
 
     def start_due(self) -> None:
-        """Fetch what is wanted, where all that was parked before is stored, so that none of it is missed."""
+        """Fetch what is wanted."""
         for holding in self._ties.holdings:
-            if holding.lanes.parking.requests and holding.settled_down and holding not in self._fetching:
+            if holding.lanes.parking.requests and not holding.draining and holding not in self._fetching:
                 errand = holding.errands.next()
                 if errand is not None:
                     self._fetch(holding, errand)

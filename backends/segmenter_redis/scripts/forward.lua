@@ -5,12 +5,12 @@
 --@include partition
 --@include lane
 --@include history
-local MOVES = nil -- none are carried along
+local MOVES = #ARGV + 1 -- none are carried along
 --@include settle
 --@include retention
 --@include mirror
 local log_key, meta, lanes = KEYS[1], KEYS[2], KEYS[3]
-local there = {log = KEYS[4], meta = KEYS[5], lanes = KEYS[6]}
+local there = {log = KEYS[7], meta = KEYS[8], lanes = KEYS[9]}
 local group, member, epoch, number = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local progress = {offset = ARGV[5], read = ARGV[6], ranges = ARGV[7], attempts = ARGV[8], trying = ARGV[9]}
 local capacity, layout, overflow, width = tonumber(ARGV[10]), ARGV[11], ARGV[12], tonumber(ARGV[13])

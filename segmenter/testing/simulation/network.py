@@ -12,6 +12,7 @@ from random import Random
 from typing import Any, TypeVar
 
 from segmenter.core.command import Command, Read, ReadReply
+from segmenter.core.letters import Replay
 from segmenter.core.retention import Append
 from segmenter.errors import BackendError, ServerFull
 from segmenter.port import Backend, Session
@@ -57,7 +58,7 @@ class Network:
 
     def take_in(self, command: Command[Any, Any]) -> None:
         """What a server without memory does to a command."""
-        if isinstance(command, Append) and self.memory_full():
+        if isinstance(command, Append | Replay) and self.memory_full():
             raise ServerFull("the server's memory is full")
 
     async def travel(self) -> None:

@@ -23,12 +23,12 @@ ASIDE = (
         "if False:",
     ),
     Mutant(
-        "run that passes over a parked key",
+        "what arrives under a parked key goes out",
         "P1 INV-6",
         LANES,
         aside("parked_keys_stay_parked_when_the_partition_moves"),
-        "(parked and fields[1] in parked)",
-        "False",
+        "        if self.parking.counts:\n",
+        "        if False:\n",
     ),
     Mutant(
         "parked keys that a new owner does not know of",
