@@ -7,19 +7,23 @@ from segmenter.core.message import Fence, Message
 from segmenter.errors import *  # noqa: F403 - the whole tree of exceptions is public
 from segmenter.runtime.sender import Sent
 from segmenter.segmenter import Segmenter
-from segmenter.snapshot import GroupSnapshot, MemberSnapshot, PartitionSnapshot
+from segmenter.snapshot import GroupSnapshot, LogSnapshot, MemberSnapshot, PartitionSnapshot, StreamSnapshot
 from segmenter.stream import Stream
+from segmenter.tail import LoggedMessage
 
 __all__ = [
     "Consumer",
     "Durability",
     "Fence",
     "GroupSnapshot",
+    "LogSnapshot",
+    "LoggedMessage",
     "MemberSnapshot",
     "Message",
     "PartitionSnapshot",
     "Segmenter",
     "Sent",
     "Stream",
+    "StreamSnapshot",
 ]
 __all__ += errors.__all__

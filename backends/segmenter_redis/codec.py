@@ -12,15 +12,16 @@ from typing import Any, TypeVar, cast
 
 from attrs import frozen
 
-from segmenter.core import beats, group, layout, partition, retention
+from segmenter.core import beats, group, layout, partition, retention, survey
 from segmenter.core.beats import Beat
 from segmenter.core.command import Command, Gone, GroupSlot, PartitionSlot, Read, ReadReply
 from segmenter.core.events import LIMIT_EVENTS
-from segmenter.core.group import Announce, GroupState, LoadGroup, UpdateGroup
+from segmenter.core.group import Announce, DropGroup, GroupState, LoadGroup, UpdateGroup
 from segmenter.core.layout import FORMAT, LoadStream, StreamConfig, UpdateStream
 from segmenter.core.log import LIMIT_PRODUCERS, format_position, parse_position
 from segmenter.core.partition import Claim, Commit, CreateLane, CreatePartition, DropLane, DropPartition, Probe, Release
 from segmenter.core.retention import Append, Trim
+from segmenter.core.survey import SurveyGroup, SurveyPartition
 from segmenter_redis.documents import config_body, config_from, group_body, group_from, progress_from, progress_parts
 from segmenter_redis.keys import Keys
 from segmenter_redis.scripts import script_name
@@ -91,6 +92,10 @@ def _probe(command: Probe, keys: Keys) -> tuple[Sequence[str], Arguments]:
     return _lane_of(keys, command.slot), (command.group,)
 
 
+def _survey_partition(command: SurveyPartition, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    return _lane_of(keys, command.slot), ()
+
+
 def _append(command: Append, keys: Keys) -> tuple[Sequence[str], Arguments]:
     it = command
     with_headers = any([record.headers for record in it.records])  # noqa: C419 - a list is faster
@@ -148,6 +153,15 @@ def _update_group(command: UpdateGroup, keys: Keys) -> tuple[Sequence[str], Argu
     )
 
 
+def _drop_group(command: DropGroup, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    slot = command.slot
+    return (keys.document(slot), keys.beats(slot), keys.events(slot)), ()
+
+
+def _survey_group(command: SurveyGroup, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    return (keys.document(command.slot), keys.beats(command.slot)), ()
+
+
 def _announce(command: Announce, keys: Keys) -> tuple[Sequence[str], Arguments]:
     return (keys.events(command.slot),), (LIMIT_EVENTS, *command.event.fields())
 
@@ -165,12 +179,15 @@ _ENCODERS: Mapping[type, Callable[[Any, Keys], tuple[Sequence[str], Arguments]]]
     Commit: _commit,
     CreateLane: _create_lane,
     CreatePartition: _create_partition,
+    DropGroup: _drop_group,
     DropLane: _drop_lane,
     DropPartition: _drop_partition,
     LoadGroup: _load_group,
     LoadStream: _load_stream,
     Probe: _probe,
     Release: _release,
+    SurveyGroup: _survey_group,
+    SurveyPartition: _survey_partition,
     Trim: _trim,
     UpdateGroup: _update_group,
     UpdateStream: _update_stream,
@@ -194,6 +211,19 @@ def _hold(raw: Raw) -> tuple[str | None, int]:
 
 def _names(raw: Iterable[bytes]) -> tuple[str, ...]:
     return tuple(sorted([name.decode() for name in raw]))
+
+
+LANE_WIDTH = 8  # items of each lane in a survey
+
+
+def _lane_views(raw: Raw) -> tuple[survey.LaneView, ...]:
+    items = [raw[at : at + LANE_WIDTH] for at in range(0, len(raw), LANE_WIDTH)]
+    views = [survey.LaneView(it[0].decode(), *_hold(it[1:3]), progress_from(*it[3:7]), it[7]) for it in items]
+    return tuple(sorted(views, key=lambda view: view.group))
+
+
+def _scores(raw: Raw) -> dict[str, int]:
+    return {member.decode(): int(score) for member, score in zip(raw[::2], raw[1::2], strict=True)}
 
 
 def _config(raw: Raw) -> StreamConfig | None:
@@ -226,6 +256,9 @@ REPLIES: Mapping[bytes, Callable[[Raw], object]] = {
     b"Probed": lambda raw: partition.Probed(
         *_hold(raw), bool(raw[2]), progress_from(*raw[3:7]), raw[7], int(raw[8]), int(raw[9]), raw[10].decode()
     ),
+    b"PartitionSurveyed": lambda raw: survey.PartitionSurveyed(
+        raw[0], int(raw[1]), int(raw[2]), int(raw[3]), _lane_views(raw[4:])
+    ),
     # appending and trimming
     b"Appended": lambda raw: retention.Appended(raw[0], raw[1]),
     b"Duplicate": lambda raw: retention.Duplicate(raw[0], raw[1]),
@@ -246,6 +279,7 @@ REPLIES: Mapping[bytes, Callable[[Raw], object]] = {
     b"GroupConflict": lambda raw: group.GroupConflict(_document(raw)),
     b"StillAlive": lambda raw: group.StillAlive(raw[0].decode()),
     b"Announced": lambda raw: group.Announced(),
+    b"GroupSurveyed": lambda raw: survey.GroupSurveyed(group_from(*raw[:3]), int(raw[3]), _scores(raw[4:])),
     b"Beaten": lambda raw: beats.Beaten(int(raw[0]), _document(raw[1:4]), _names(raw[4:])),
     b"NotMember": lambda raw: beats.NotMember(group_from(raw[0], raw[1], raw[2])),
 }

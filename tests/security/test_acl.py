@@ -53,7 +53,11 @@ async def observe(mine: Segmenter, admin: Segmenter) -> None:
     orders = await admin.register_stream("orders", partitions=1)
     await orders.send("k", b"x")
     async with admin.register_consumer("orders", group="g", session_timeout=0.5):
+        assert await mine.streams() == ["orders"]
+        assert await mine.groups("orders") == ["g"]
         assert (await mine.describe("orders", "g")).lag == 1
+        assert (await mine.describe_stream("orders")).messages == 1
+        assert [message.data async for message in mine.tail("orders", start="earliest", follow=False)] == [b"x"]
 
 
 async def administer(mine: Segmenter, admin: Segmenter) -> None:
@@ -61,7 +65,9 @@ async def administer(mine: Segmenter, admin: Segmenter) -> None:
     sent = await (await admin.get_stream("orders")).send_many([("k", b"0"), ("k", b"1")])
     async with admin.register_consumer("orders", group="g", session_timeout=0.5):
         pass
+    await mine.pause_group("orders", "g")
     await mine.reset_group("orders", "g", sent[0].id)
+    await mine.resume_group("orders", "g")
     await mine.remove_group("orders", "g")
     await orders.alter(partition_size=5)
     await mine.remove_stream("orders")

@@ -21,7 +21,7 @@ from segmenter.core import group as groups
 from segmenter.core.beats import Beat
 from segmenter.core.command import Command, GroupSlot, PartitionSlot, Slot, StreamSlot
 from segmenter.core.events import Changed, Freed, Wanted
-from segmenter.core.group import Announce, GroupData, GroupEvent, GroupState, LoadGroup, UpdateGroup
+from segmenter.core.group import Announce, DropGroup, GroupData, GroupEvent, GroupState, LoadGroup, UpdateGroup
 from segmenter.core.layout import LoadStream, StreamConfig, UpdateStream
 from segmenter.core.log import Record
 from segmenter.core.partition import (
@@ -38,6 +38,7 @@ from segmenter.core.partition import (
     Release,
 )
 from segmenter.core.retention import Append, Trim
+from segmenter.core.survey import SurveyGroup, SurveyPartition
 from segmenter_redis.codec import REPLIES
 from tests.stateful.agreement import InMemory, InRedis, Terms, canonical, mapped
 
@@ -67,6 +68,7 @@ EVENTS: st.SearchStrategy[GroupEvent] = st.one_of(
     st.builds(groups.Leaving, member=MEMBERS),
     st.builds(groups.Left, member=MEMBERS),
     st.sampled_from([groups.Balanced(), groups.Readied(), groups.Removing(), groups.CaughtUp(10**9)]),
+    st.sampled_from([groups.Paused(), groups.Resumed()]),
 )
 
 
@@ -187,8 +189,9 @@ class LanesAgree(PartitionsAgree):
         self.ask(Release(slot, group, caller, STALE if stale else lane.epoch, count, progress, evict, start))
 
     @rule(number=NUMBERS, group=GROUPS)
-    def probe(self, number: int, group: str) -> None:
+    def look(self, number: int, group: str) -> None:
         self.ask(Probe(self.slot(number), group))
+        self.ask(SurveyPartition(self.slot(number)))
 
     @rule(number=NUMBERS)
     def append_some(self, number: int) -> None:
@@ -218,6 +221,7 @@ class LogsAgree(PartitionsAgree):
             self.redis.client.hset(self.redis.keys.meta(slot), "sealed", 1)
         elif really:
             self.ask(DropPartition(slot))
+        self.ask(SurveyPartition(slot))
 
     @rule(number=NUMBERS, group=GROUPS, data=st.data())
     def settle(self, number: int, group: str, data: st.DataObject) -> None:
@@ -295,6 +299,10 @@ class GroupsAgree(Agreement):
     def announce(self, group: str, event: Freed | Wanted) -> None:
         self.ask(Announce(self.slot(group), event))
         self.ask(LoadGroup(self.slot(group)))
+
+    @rule(group=GROUPS, drop=SOMETIMES)
+    def look_or_drop(self, group: str, drop: bool) -> None:
+        self.ask(DropGroup(self.slot(group)) if drop else SurveyGroup(self.slot(group)))
 
     @rule(group=GROUPS, member=CALLERS, known=st.booleans(), below=st.integers(0, 9))
     def beat(self, group: str, member: str | None, known: bool, below: int) -> None:

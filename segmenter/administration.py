@@ -1,0 +1,189 @@
+"""What operators and tools do with a namespace: look at it, and reset, pause and remove what is in it."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
+
+from segmenter.config import Start, check_group, check_stream, start_of
+from segmenter.core.command import Gone, GroupSlot, StreamSlot
+from segmenter.core.group import GroupState, LoadGroup
+from segmenter.core.layout import StreamConfig
+from segmenter.core.survey import SurveyGroup
+from segmenter.errors import InvalidArgument
+from segmenter.port import Backend, Session
+from segmenter.runtime.failures import no_such_group
+from segmenter.runtime.lifecycle import Lifecycle
+from segmenter.snapshot import GroupSnapshot, StreamSnapshot, group_snapshot, stream_snapshot, survey_partitions
+from segmenter.tail import LoggedMessage, tail
+
+__all__ = ["Administration"]
+
+
+class Administration(ABC):
+    """The part of a ``Segmenter`` that sends and consumes nothing."""
+
+    _backend: Backend
+
+    @abstractmethod
+    async def _open(self) -> None: ...
+
+    @property
+    @abstractmethod
+    def session(self) -> Session:
+        """The session for everything but consumers; open since the first call."""
+
+    @property
+    @abstractmethod
+    def lifecycle(self) -> Lifecycle:
+        """The walks that create and remove."""
+
+    # --- streams ----------------------------------------------------------------------------------------------------
+
+    async def streams(self) -> list[str]:
+        """Return the names of all streams of the namespace, in order.
+
+        There is no index: this looks at every key of the server, and is meant for tools.
+        """
+        await self._open()
+        return [slot.stream for slot in await self._backend.catalogue() if isinstance(slot, StreamSlot)]
+
+    async def describe_stream(self, name: str) -> StreamSnapshot:
+        """Return what a stream holds, and which groups read it.
+
+        Raises:
+            NonExistentStream: there is none of that name.
+            StreamLost: a partition of it is gone.
+        """
+        config = await self._stream_config(name)
+        surveyed = await survey_partitions(self.session, name, config.partitions)
+        groups = sorted({lane.group for partition in surveyed for lane in partition.lanes})
+        return stream_snapshot(name, config, groups, surveyed)
+
+    async def remove_stream(self, name: str) -> None:
+        """Remove a stream with all its messages and groups; nothing happens if there is none of that name.
+
+        Consumers of it that still run stop with ``StreamLost``.
+        """
+        check_stream(name)
+        await self._open()
+        await self.lifecycle.remove_stream(name)
+
+    async def tail(
+        self, stream: str, *, start: Start = "latest", partitions: Iterable[int] | None = None, follow: bool = True
+    ) -> AsyncGenerator[LoggedMessage, None]:
+        """Yield the messages of a stream without being a consumer: nothing is settled, and nothing is held back.
+
+        Messages that are there come in the order of their ids, over all partitions.
+
+        Args:
+            stream: its name; it must be registered.
+            start: ``"earliest"``, ``"latest"``, the id of a message, or a datetime: where to begin.
+            partitions: numbers of those to look at; by default all.
+            follow: go on with what comes in, until the iteration is closed.
+
+        Raises:
+            NonExistentStream: there is no such stream.
+            InvalidArgument: the place cannot be, or there is no such partition.
+            StreamLost: a partition is gone.
+        """
+        place = start_of(start)
+        config = await self._stream_config(stream)
+        numbers = _existing(stream, config, partitions)
+        session = await self._backend.session()  # of its own: it waits
+        try:
+            async with aclosing(tail(session, stream, numbers, place, follow=follow)) as messages:
+                async for message in messages:
+                    yield message
+        finally:
+            await session.aclose()
+
+    async def _stream_config(self, name: str) -> StreamConfig:
+        check_stream(name)
+        await self._open()
+        return await self.lifecycle.load_stream(name)
+
+    # --- groups -----------------------------------------------------------------------------------------------------
+
+    async def groups(self, stream: str) -> list[str]:
+        """Return the names of a stream's groups, in order. It is as costly as ``streams``.
+
+        Raises:
+            NonExistentStream: there is no such stream.
+        """
+        await self._stream_config(stream)
+        slots = await self.lifecycle.groups_of(stream)
+        loaded = await asyncio.gather(*(self.session.execute(LoadGroup(slot)) for slot in slots))
+        return [slot.group for slot, reply in zip(slots, loaded, strict=True) if _exists(reply.document)]
+
+    async def describe(self, stream: str, group: str) -> GroupSnapshot:
+        """Return who is in a group, who owns what, and how far it has come.
+
+        Raises:
+            NonExistentStream: there is no such stream.
+            NonExistentGroup: there is no such group.
+            StreamLost: a partition is gone.
+        """
+        slot = GroupSlot(check_stream(stream), check_group(group))
+        config = await self._stream_config(stream)
+        surveyed = await self.session.execute(SurveyGroup(slot))
+        if isinstance(surveyed, Gone) or not _exists(surveyed.document):
+            raise no_such_group(slot)
+        return group_snapshot(slot, surveyed, await survey_partitions(self.session, stream, config.partitions))
+
+    async def pause_group(self, stream: str, group: str) -> None:
+        """Have nothing more processed for a group: its members stay, and hand back each partition when it has drained.
+
+        The request is stored when this returns; ``describe`` shows who still holds something. Nothing is trimmed that
+        the group has yet to settle. Members that join meanwhile wait.
+
+        Raises:
+            NonExistentGroup: there is no such group.
+        """
+        await self._open()
+        await self.lifecycle.pause_group(GroupSlot(check_stream(stream), check_group(group)))
+
+    async def resume_group(self, stream: str, group: str) -> None:
+        """Let a paused group go on from where it is.
+
+        Raises:
+            NonExistentGroup: there is no such group.
+        """
+        await self._open()
+        await self.lifecycle.resume_group(GroupSlot(check_stream(stream), check_group(group)))
+
+    async def reset_group(self, stream: str, group: str, to: Start) -> None:
+        """Move a group that is paused, or has no members, to another place in every partition.
+
+        Raises:
+            NonExistentGroup: there is no such group.
+            GroupNotEmpty: it has members and is not paused, or they have yet to hand something back.
+        """
+        slot = GroupSlot(check_stream(stream), check_group(group))
+        place = start_of(to)
+        await self._open()
+        await self.lifecycle.reset_group(slot, place)
+
+    async def remove_group(self, stream: str, group: str) -> None:
+        """Remove a group that is paused, or has no members: it holds nothing back any more.
+
+        Raises:
+            GroupNotEmpty: it has members and is not paused, or they have yet to hand something back.
+        """
+        slot = GroupSlot(check_stream(stream), check_group(group))
+        await self._open()
+        await self.lifecycle.remove_group(slot)
+
+
+def _exists(document: GroupState | None) -> bool:
+    return document is not None and document.state != "removed"
+
+
+def _existing(stream: str, config: StreamConfig, partitions: Iterable[int] | None) -> Sequence[int]:
+    numbers = range(config.partitions) if partitions is None else sorted(set(partitions))
+    for number in numbers:
+        if not 0 <= number < config.partitions:
+            raise InvalidArgument(f"partition {number}: {stream!r} has partitions 0 to {config.partitions - 1}")
+    return numbers
