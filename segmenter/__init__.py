@@ -5,6 +5,7 @@ from segmenter.config import Durability
 from segmenter.consumer import Consumer
 from segmenter.core.message import Fence, Message
 from segmenter.errors import *  # noqa: F403 - the whole tree of exceptions is public
+from segmenter.history import Rebalance
 from segmenter.runtime.sender import Sent
 from segmenter.segmenter import Segmenter
 from segmenter.snapshot import GroupSnapshot, LogSnapshot, MemberSnapshot, PartitionSnapshot, StreamSnapshot
@@ -21,6 +22,7 @@ __all__ = [
     "MemberSnapshot",
     "Message",
     "PartitionSnapshot",
+    "Rebalance",
     "Segmenter",
     "Sent",
     "Stream",

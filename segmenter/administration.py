@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 
-from segmenter.config import Start, check_group, check_stream, start_of
+from segmenter.config import Duration, Start, check_group, check_stream, seconds, start_of
 from segmenter.core.command import Gone, GroupSlot, StreamSlot
 from segmenter.core.group import GroupState, LoadGroup
 from segmenter.core.layout import StreamConfig
-from segmenter.core.survey import SurveyGroup
+from segmenter.core.survey import GroupSurveyed, SurveyGroup
 from segmenter.errors import InvalidArgument
+from segmenter.history import Rebalance, load_history
 from segmenter.port import Backend, Session
 from segmenter.runtime.failures import no_such_group
 from segmenter.runtime.lifecycle import Lifecycle
@@ -20,6 +21,8 @@ from segmenter.snapshot import GroupSnapshot, StreamSnapshot, group_snapshot, st
 from segmenter.tail import LoggedMessage, tail
 
 __all__ = ["Administration"]
+
+LISTEN_S = 0.05  # between two looks at the beats of a group
 
 
 class Administration(ABC):
@@ -118,8 +121,14 @@ class Administration(ABC):
         loaded = await asyncio.gather(*(self.session.execute(LoadGroup(slot)) for slot in slots))
         return [slot.group for slot, reply in zip(slots, loaded, strict=True) if _exists(reply.document)]
 
-    async def describe(self, stream: str, group: str) -> GroupSnapshot:
+    async def describe(self, stream: str, group: str, *, listen: Duration = 0.0) -> GroupSnapshot:
         """Return who is in a group, who owns what, and how far it has come.
+
+        Args:
+            stream: its name.
+            group: its name.
+            listen: seconds to listen at most for every member to beat, which it does five times in a session; without
+                it nothing is known of who is alive, and ``beating`` is ``None``.
 
         Raises:
             NonExistentStream: there is no such stream.
@@ -128,10 +137,42 @@ class Administration(ABC):
         """
         slot = GroupSlot(check_stream(stream), check_group(group))
         config = await self._stream_config(stream)
+        listening_s = seconds(listen)
+        heard = await self._survey(slot)
+        beating = await self._listen(slot, heard.scores, listening_s) if listening_s > 0 else None
+        surveyed = await self._survey(slot)
+        partitions = await survey_partitions(self.session, stream, config.partitions)
+        return group_snapshot(slot, surveyed, partitions, beating)
+
+    async def _survey(self, slot: GroupSlot) -> GroupSurveyed:
         surveyed = await self.session.execute(SurveyGroup(slot))
         if isinstance(surveyed, Gone) or not _exists(surveyed.document):
             raise no_such_group(slot)
-        return group_snapshot(slot, surveyed, await survey_partitions(self.session, stream, config.partitions))
+        return surveyed
+
+    async def _listen(self, slot: GroupSlot, before: Mapping[str, int], limit_s: float) -> set[str]:
+        """The members that beat within a time; it ends early if all do."""
+        beating: set[str] = set()
+        for _ in range(max(1, round(limit_s / LISTEN_S))):
+            await asyncio.sleep(LISTEN_S)
+            scores = (await self._survey(slot)).scores
+            beating = {name for name, score in scores.items() if score > before.get(name, 0)}
+            if beating == set(scores):
+                break
+        return beating
+
+    async def rebalances(self, stream: str, group: str) -> list[Rebalance]:
+        """Return the latest rebalances of a group, with their causes, the latest one last.
+
+        Raises:
+            NonExistentStream, NonExistentGroup, StreamLost: as for ``describe``.
+        """
+        snapshot = await self.describe(stream, group)
+        session = await self._backend.session()  # of its own: it reads
+        try:
+            return await load_history(session, GroupSlot(stream, group), snapshot)
+        finally:
+            await session.aclose()
 
     async def pause_group(self, stream: str, group: str) -> None:
         """Have nothing more processed for a group: its members stay, and hand back each partition when it has drained.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from attrs import frozen
@@ -42,6 +42,7 @@ class MemberSnapshot:
     leaving: bool
     partitions: tuple[int, ...]  # meant for it; it may still be waiting for some
     beat: int = 0  # number of its last beat, from the group's own count: it rises while the member is alive
+    beating: bool | None = None  # whether it was heard; None: nobody listened
 
 
 @frozen
@@ -150,15 +151,27 @@ def _log(number: int, surveyed: PartitionSurveyed) -> LogSnapshot:
     )
 
 
-def group_snapshot(slot: GroupSlot, group: GroupSurveyed, surveyed: Sequence[PartitionSurveyed]) -> GroupSnapshot:
-    """Return a group as its document and its lanes show it.
+def group_snapshot(
+    slot: GroupSlot,
+    group: GroupSurveyed,
+    surveyed: Sequence[PartitionSurveyed],
+    beating: Collection[str] | None = None,
+) -> GroupSnapshot:
+    """Return a group as its document and its lanes show it, and the members that were heard if somebody listened.
 
     Raises:
         StreamLost: it has no lane in a partition, and is neither half made nor half removed.
     """
     document = group.document
     members = tuple(
-        MemberSnapshot(name, it.seat, it.leaving, tuple(sorted(document.assigned_to(name))), group.scores.get(name, 0))
+        MemberSnapshot(
+            id=name,
+            instance_id=it.seat,
+            leaving=it.leaving,
+            partitions=tuple(sorted(document.assigned_to(name))),
+            beat=group.scores.get(name, 0),
+            beating=None if beating is None else name in beating,
+        )
         for name, it in sorted(document.members.items())
     )
     partitions = tuple(_partition(slot, document, number, partition) for number, partition in enumerate(surveyed))

@@ -27,7 +27,7 @@ from segmenter.runtime.host import Host
 from segmenter.runtime.lifecycle import Lifecycle
 from segmenter.runtime.sender import Outbox, Sent
 
-__all__ = ["Stream"]
+__all__ = ["Stream", "record_of"]
 
 Key = str | bytes
 
@@ -104,7 +104,7 @@ class Stream:
             NotHere: called in another process or event loop than the stream was opened in.
         """
         self._check()
-        record = _record(key, data, headers)
+        record = record_of(key, data, headers)
         (sent,) = await self._outbox(self.partition_of(record.key)).add((record,))
         return sent
 
@@ -124,7 +124,7 @@ class Stream:
                 each message stands, with ``None`` for those that failed.
         """
         self._check()
-        records = [_record(*message) for message in map(_as_tuple, messages)]
+        records = [record_of(*message) for message in map(_as_tuple, messages)]
         routes: dict[int, list[int]] = {}
         for index, record in enumerate(records):
             routes.setdefault(self.partition_of(record.key), []).append(index)
@@ -206,7 +206,12 @@ def _encoded(key: Key) -> bytes:
     return key.encode("utf-8", "surrogateescape") if isinstance(key, str) else key
 
 
-def _record(key: Key, data: bytes, headers: Mapping[str, str] | None = None) -> Record:
+def record_of(key: Key, data: bytes, headers: Mapping[str, str] | None = None) -> Record:
+    """Return what is to be appended.
+
+    Raises:
+        InvalidArgument, MessageTooLarge: this can be no message.
+    """
     if not isinstance(key, str | bytes):
         raise InvalidArgument(f"key {key!r} is of type {type(key).__name__}: use str or bytes")
     if not isinstance(data, bytes | bytearray | memoryview):
