@@ -13,7 +13,7 @@ from segmenter.core.group import GroupState, LoadGroup
 from segmenter.core.layout import StreamConfig
 from segmenter.core.survey import GroupSurveyed, SurveyGroup
 from segmenter.errors import InvalidArgument
-from segmenter.history import Rebalance, load_history
+from segmenter.history import Heard, Rebalance, hear, load_history
 from segmenter.port import Backend, Session
 from segmenter.runtime.failures import no_such_group
 from segmenter.runtime.lifecycle import Lifecycle
@@ -171,6 +171,25 @@ class Administration(ABC):
         session = await self._backend.session()  # of its own: it reads
         try:
             return await load_history(session, GroupSlot(stream, group), snapshot)
+        finally:
+            await session.aclose()
+
+    async def hear(
+        self, groups: Iterable[tuple[str, str]], *, wait: Duration = 1.0
+    ) -> AsyncGenerator[list[Heard], None]:
+        """Yield what happens in groups as it happens: changes with their causes, and partitions handed back.
+
+        Args:
+            groups: pairs of stream and group; at least one.
+            wait: seconds after which an empty list is yielded, so that whoever shows something can look anew.
+        """
+        slots = [GroupSlot(check_stream(stream), check_group(group)) for stream, group in groups]
+        await self._open()
+        session = await self._backend.session()  # of its own: it waits
+        try:
+            async with aclosing(hear(session, slots, seconds(wait))) as hearing:
+                async for heard in hearing:
+                    yield heard
         finally:
             await session.aclose()
 

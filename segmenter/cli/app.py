@@ -21,6 +21,7 @@ from segmenter.cli.rebalances import rebalances
 from segmenter.cli.send import send
 from segmenter.cli.streams import streams
 from segmenter.cli.tail import tail
+from segmenter.cli.top import top
 from segmenter.errors import SegmenterError
 
 __all__ = ["app", "run"]
@@ -34,7 +35,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.meta.group_parameters = Group("Options of every command", sort_key=9)
-for command in (demo, doctor, send, tail, streams, groups, rebalances):
+for command in (demo, doctor, send, tail, streams, groups, rebalances, top):
     app.command(command)
 
 

@@ -19,7 +19,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-__all__ = ["Column", "Items", "Printer", "as_fields", "counted", "talk", "visible"]
+__all__ = ["Column", "Items", "Printer", "as_fields", "counted", "laid_out", "talk", "visible"]
 
 GAP = 2  # between columns
 # Control characters of both sets, and those that turn the direction of text around.
@@ -144,31 +144,11 @@ class Printer:
 
     def table(self, rows: Sequence[Any], columns: Sequence[Column]) -> None:
         """Print a table, with as many columns as there is room for."""
-        cells = {column.title: [_cell(column, row) for row in rows] for column in columns}
-        widths = {title: max(cell_len(title), *(cell.cell_len for cell in found)) for title, found in cells.items()}
-        shown = self._fitting(columns, widths)
-        self._line_of([(Text(column.title, "bold"), column) for column in shown], widths)
-        for index in range(len(rows)):
-            self._line_of([(cells[column.title][index], column) for column in shown], widths)
-        if len(shown) < len(columns):
-            hidden = ", ".join(column.title for column in columns if column not in shown)
-            self.say(f"no room for {hidden}: widen the terminal, or use -o json", "dim")
-
-    def _line_of(self, cells: Sequence[tuple[Text, Column]], widths: Mapping[str, int]) -> None:
-        line = Text(" " * GAP).join(
-            _justified(cell, widths[column.title], right=column.right) for cell, column in cells
-        )
-        line.rstrip()
-        self.out.print(line, soft_wrap=True)
-
-    def _fitting(self, columns: Sequence[Column], widths: Mapping[str, int]) -> list[Column]:
-        shown = list(columns)
-        while self.out.is_terminal and sum(widths[column.title] + GAP for column in shown) - GAP > self.out.width:
-            least = max(shown, key=lambda column: column.rank)
-            if least.rank == 0:
-                break
-            shown.remove(least)
-        return shown
+        lines, hidden = laid_out(rows, columns, self.out.width if self.out.is_terminal else None)
+        for line in lines:
+            self.out.print(line, soft_wrap=True)
+        if hidden:
+            self.say(f"no room for {', '.join(hidden)}: widen the terminal, or use -o json", "dim")
 
     @contextmanager
     def items(self) -> Generator[Items, None, None]:
@@ -181,6 +161,38 @@ class Printer:
 
     def _write(self, text: str) -> None:
         self.out.file.write(text + "\n")
+
+
+# --- tables ---------------------------------------------------------------------------------------------------------
+
+
+def laid_out(rows: Sequence[Any], columns: Sequence[Column], width: int | None) -> tuple[list[Text], list[str]]:
+    """Return the lines of a table, its head first, and the titles of the columns that a width has no room for."""
+    cells = {column.title: [_cell(column, row) for row in rows] for column in columns}
+    widths = {title: max([cell_len(title), *(cell.cell_len for cell in found)]) for title, found in cells.items()}
+    shown = _fitting(columns, widths, width)
+
+    def line(cells_of: Callable[[Column], Text]) -> Text:
+        parts = (_justified(cells_of(column), widths[column.title], right=column.right) for column in shown)
+        joined = Text(" " * GAP).join(parts)
+        joined.rstrip()
+        return joined
+
+    def cell_at(index: int) -> Callable[[Column], Text]:
+        return lambda column: cells[column.title][index]
+
+    lines = [line(lambda column: Text(column.title, "bold")), *(line(cell_at(index)) for index in range(len(rows)))]
+    return lines, [column.title for column in columns if column not in shown]
+
+
+def _fitting(columns: Sequence[Column], widths: Mapping[str, int], width: int | None) -> list[Column]:
+    shown = list(columns)
+    while width is not None and sum(widths[column.title] + GAP for column in shown) - GAP > width:
+        least = max(shown, key=lambda column: column.rank)
+        if least.rank == 0:
+            break
+        shown.remove(least)
+    return shown
 
 
 def _justified(cell: Text, width: int, *, right: bool) -> Text:

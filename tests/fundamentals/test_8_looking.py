@@ -218,3 +218,58 @@ async def test_a_stream_that_vanishes_ends_the_look(world: World) -> None:
     await world.segmenter().remove_stream("orders")
     with pytest.raises(StreamLost, match="partition 0"):
         await following
+
+
+# --- rebalances -----------------------------------------------------------------------------------------------------
+
+
+@virtually
+async def test_rebalances_are_told_with_their_causes_and_what_followed_from_them(world: World) -> None:
+    segmenter = world.segmenter()
+    await segmenter.register_stream("orders", partitions=4)
+    first = await world.worker("a")
+    await asyncio.sleep(1)
+    second = await world.worker("b")
+    await world.until(lambda: len(second.partitions) == 2)
+    await first.shutdown()
+    await world.until(lambda: len(second.partitions) == 4)
+    known = await segmenter.rebalances("orders", "g")
+    assert [it.cause for it in known] == ["created", "readied", "joined", "joined", "balanced", "leaving", "left"]
+    joined, balanced, leaving, left = known[2], known[4], known[5], known[6]
+    assert joined.member == joined.concerned[0] == first.id
+    assert balanced.released == (2, 3)
+    assert balanced.concerned == tuple(sorted([first.id, second.id]))
+    assert leaving.released == (0, 1)
+    assert leaving.taken or left.taken
+    assert all(it.seconds < 0.1 for it in known)
+    assert joined.at.timestamp() < balanced.at.timestamp()
+
+
+@virtually
+async def test_a_take_over_from_the_dead_is_told_by_its_claims(world: World) -> None:
+    segmenter = world.segmenter()
+    await segmenter.register_stream("orders", partitions=2)
+    survivor, ghost = await world.worker("a"), await world.worker("b")
+    await world.until(lambda: len(ghost.partitions) == 1)
+    ghost.halt()
+    await world.until(lambda: len(survivor.partitions) == 2)
+    last = (await segmenter.rebalances("orders", "g"))[-1]
+    assert (last.cause, last.member, last.released, len(last.taken)) == ("expired", ghost.id, (), 1)
+
+
+@virtually
+async def test_who_is_alive_is_heard_within_a_third_of_a_session(world: World) -> None:
+    segmenter = world.segmenter()
+    await segmenter.register_stream("orders", partitions=2)
+    await world.worker("a", session_timeout=10.0)
+    ghost = await world.worker("b", session_timeout=10.0)
+    await asyncio.sleep(1)
+    assert {it.beating for it in (await segmenter.describe("orders", "g")).members} == {None}
+    began = world.loop.time()
+    heard = await segmenter.describe("orders", "g", listen=3)
+    assert {it.beating for it in heard.members} == {True}
+    assert world.loop.time() - began < 2.5, "it ends when all have beaten"
+    ghost.halt()
+    await asyncio.sleep(0.1)
+    heard = await segmenter.describe("orders", "g", listen=3)
+    assert {it.instance_id or it.id: it.beating for it in heard.members}[ghost.id] is False
