@@ -11,6 +11,7 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Group, Parameter
 from rich.text import Text
 
+from segmenter.cli.bench.command import bench
 from segmenter.cli.codes import Exit, code_of
 from segmenter.cli.demo.command import demo
 from segmenter.cli.doctor import doctor
@@ -35,7 +36,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.meta.group_parameters = Group("Options of every command", sort_key=9)
-for command in (demo, doctor, send, tail, streams, groups, rebalances, top):
+for command in (demo, doctor, send, tail, streams, groups, rebalances, top, bench):
     app.command(command)
 
 
