@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, CycloptsError, Group, Parameter
 from rich.text import Text
@@ -23,6 +23,7 @@ from segmenter.cli.send import send
 from segmenter.cli.streams import streams
 from segmenter.cli.tail import tail
 from segmenter.cli.top import top
+from segmenter.cli.verify import verify
 from segmenter.errors import SegmenterError
 
 __all__ = ["app", "run"]
@@ -36,8 +37,24 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.meta.group_parameters = Group("Options of every command", sort_key=9)
-for command in (demo, doctor, send, tail, streams, groups, rebalances, top, bench):
+for command in (demo, doctor, send, tail, streams, groups, rebalances, top, bench, verify):
     app.command(command)
+
+
+@app.command
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
+    """Print the script by which a shell completes commands and options.
+
+    Put it where your shell looks for such scripts, for example with bash: segmenter completion bash >
+    ~/.local/share/bash-completion/completions/segmenter
+
+    Parameters
+    ----------
+    shell
+        Which one.
+    """
+    sys.stdout.write(app.meta.generate_completion(shell=shell) + "\n")
+    return Exit.OK
 
 
 @app.meta.default

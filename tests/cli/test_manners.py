@@ -212,3 +212,35 @@ def test_progress_is_for_terminals(place: list[str], tmp_path: Path) -> None:
     with lines.open() as stdin, started(*place, "send", "orders", "--key", "k", stdin=stdin.fileno()) as process:
         out, err = process.communicate(timeout=LIMIT_S)
     assert (process.returncode, out, err) == (0, "", "3 sent to orders\n")
+
+
+# --- completion -----------------------------------------------------------------------------------------------------
+
+COMPLETING = """
+source /dev/stdin
+COMP_WORDS=(segmenter {words}) COMP_CWORD={at}
+_segmenter
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+
+
+def completed(*words: str) -> list[str]:
+    """What bash offers for the last word."""
+    code, script, err = ran(["completion", "bash"])
+    assert (code, err) == (0, "")
+    program = COMPLETING.format(words=" ".join(words), at=len(words))
+    done = subprocess.run(["bash", "-c", program], input=script, capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+def test_a_shell_completes_commands_and_options() -> None:
+    assert completed("gr") == ["groups"]
+    assert completed("groups", "re") == ["reset", "resume"]
+    assert "--partition-size" in completed("streams", "create", "--part")
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_other_shells_get_scripts_of_theirs(shell: str) -> None:
+    code, out, _ = ran(["completion", shell])
+    assert code == 0
+    assert "rebalances" in out
