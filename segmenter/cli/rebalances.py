@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from segmenter.cli.moments import age, clock
@@ -10,6 +11,8 @@ from segmenter.cli.printing import Column
 from segmenter.history import Rebalance
 
 __all__ = ["rebalances"]
+
+TIME_AT = len("2026-01-01 ")  # the day goes without saying if it is today
 
 
 def rebalances(stream: str, group: str, /, *, place: Here) -> int:
@@ -26,8 +29,10 @@ def rebalances(stream: str, group: str, /, *, place: Here) -> int:
         Its name.
     """
     found = place.visit(lambda segmenter: segmenter.rebalances(stream, group))
+    today = date.today()  # noqa: DTZ011 - of whoever reads it
+    begin = TIME_AT if all(rebalance.at.astimezone().date() == today for rebalance in found) else 0
     columns = [
-        Column("TIME", lambda row: clock(row["at"])),
+        Column("TIME", lambda row: clock(row["at"])[begin:]),
         Column("GENERATION", lambda row: str(row["generation"]), right=True, rank=4),
         Column("CAUSE", lambda row: row["cause"]),
         Column("MEMBER", lambda row: row["member"] or "-"),

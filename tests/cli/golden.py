@@ -29,6 +29,7 @@ WIDTH = "88"
 # Of the same length, so that columns stay where they are.
 MASKS = (
     (re.compile(r"\b20\d\d-\d\d-\d\d([ T])\d\d:\d\d:\d\d\.\d{3}"), r"YYYY-MM-DD\1hh:mm:ss.mmm"),
+    (re.compile(r"\b\d\d:\d\d:\d\d\.\d{3}"), "hh:mm:ss.mmm"),
     (re.compile(r"\b[12]\d{15}\b"), "nnnnnnnnnnnnnnnn"),
     (re.compile(r"\b[12]\d{12}-\d\b"), "mmmmmmmmmmmmm-s"),
     (re.compile(r"-[0-9a-f]{12}\b"), "-xxxxxxxxxxxx"),
@@ -38,7 +39,7 @@ MASKS = (
     (re.compile(r'seconds": \d+\.\d+'), 'seconds": T'),
     (re.compile(r'"held": \d+'), '"held": N'),
     (re.compile(r"; \d+ partitions? yet to be handed back"), ""),
-    (re.compile(r"balanced( +)\w-x"), r"balanced\1?-x"),  # whoever comes first
+    (re.compile(r'balanced(\W+|", "member": ")\w-x'), r"balanced\1?-x"),  # whoever comes first
 )
 LIMIT_S = 30.0
 
