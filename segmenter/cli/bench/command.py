@@ -7,7 +7,7 @@ import os
 import statistics
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from attrs import frozen
 from cyclopts import Parameter
@@ -15,11 +15,13 @@ from cyclopts.validators import Number
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from segmenter.cli.bench.jobs import Job, Ours
-from segmenter.cli.bench.plain import Plain, plain
 from segmenter.cli.place import Here, Place
 from segmenter.cli.printing import Column
 from segmenter.cli.scratch import scratch
 from segmenter.connect import ENVIRONMENT_VARIABLE
+
+if TYPE_CHECKING:
+    from segmenter.cli.bench.plain import Plain
 
 __all__ = ["bench"]
 
@@ -103,6 +105,8 @@ async def _measured(place: Place, job: Job, rounds: int) -> list[dict[str, Any]]
         segmenter = await stack.enter_async_context(scratch(place.url, "bench"))
         ways: dict[str, Ours | Plain] = {"segmenter": Ours(segmenter)}
         if not url.startswith("memory:"):
+            from segmenter.cli.bench.plain import plain
+
             ways["redis_py"] = await stack.enter_async_context(plain(url, segmenter.namespace))
         progress = stack.enter_context(_progress(place))
         task = progress.add_task("", total=rounds * len(ways) * 3)
