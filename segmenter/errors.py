@@ -10,7 +10,7 @@
     ├── NotHere                           it belongs to another process or event loop
     ├── StreamError                       about a stream or a group as it is stored
     │   ├── NonExistentStream  StreamMismatch  StreamLost  UnsupportedFormat
-    │   ├── GroupNotEmpty  GroupRemoved  SessionMismatch
+    │   ├── NonExistentGroup  GroupNotEmpty  GroupRemoved  SessionMismatch
     │   └── OffsetOutOfRange  LogTruncated    messages that a group will never get
     ├── SendError                         a send that did not come out as sent
     │   └── StreamFull  SendUnknown  SendsLost
@@ -45,6 +45,7 @@ __all__ = [
     "InvalidPartitionSize",
     "LogTruncated",
     "MessageTooLarge",
+    "NonExistentGroup",
     "NonExistentStream",
     "NotHere",
     "OffsetOutOfRange",
@@ -145,6 +146,10 @@ class StreamError(SegmenterError):
 
 class NonExistentStream(StreamError):
     """No stream of that name is registered in the namespace."""
+
+
+class NonExistentGroup(StreamError):
+    """No group of that name reads the stream."""
 
 
 class StreamMismatch(StreamError):

@@ -9,6 +9,7 @@ from typing import Self
 
 from attrs import evolve
 
+from segmenter.administration import Administration
 from segmenter.config import (
     ConsumerOptions,
     Durability,
@@ -21,16 +22,13 @@ from segmenter.config import (
     check_group,
     check_namespace,
     check_stream,
-    start_of,
 )
 from segmenter.connect import backend_for
 from segmenter.consumer import Consumer, Registration
-from segmenter.core.command import Gone, GroupSlot, PartitionSlot
-from segmenter.core.group import GroupState, LoadGroup
+from segmenter.core.command import GroupSlot
 from segmenter.core.layout import StreamConfig
 from segmenter.core.observations import Observation
-from segmenter.core.partition import Probe, Probed
-from segmenter.errors import ConsumerDead, SegmenterError, StreamError, StreamLost
+from segmenter.errors import ConsumerDead, SegmenterError
 from segmenter.observe import logged
 from segmenter.port import Backend, Session
 from segmenter.runtime.heart import Heart
@@ -39,14 +37,12 @@ from segmenter.runtime.hooks import Hook, Hooks
 from segmenter.runtime.host import Host
 from segmenter.runtime.lifecycle import Lifecycle
 from segmenter.runtime.pump import Pump
-from segmenter.shelves import Shelves
-from segmenter.snapshot import GroupSnapshot, MemberSnapshot, PartitionSnapshot
 from segmenter.stream import Stream
 
 __all__ = ["Segmenter"]
 
 
-class Segmenter:
+class Segmenter(Administration):
     """Streams and consumers of one namespace.
 
     Enter it with ``async with``, or call ``aclose()`` when done; nothing is connected before its first use.
@@ -141,12 +137,6 @@ class Segmenter:
         options = StreamOptions(on_full=on_full, send_timeout_s=send_timeout, durability=durability)
         await self._open()
         return self._stream(name, await self.lifecycle.load_stream(name), options)
-
-    async def remove_stream(self, name: str) -> None:
-        """Remove a stream with all its messages; nothing happens if there is none of that name."""
-        check_stream(name)
-        await self._open()
-        await self.lifecycle.remove_stream(name)
 
     def _stream(self, name: str, config: StreamConfig, options: StreamOptions) -> Stream:
         stream = Stream(
@@ -246,59 +236,6 @@ class Segmenter:
         await pump.admitted()
         return consumer
 
-    # --- groups -----------------------------------------------------------------------------------------------------
-
-    async def describe(self, stream: str, group: str) -> GroupSnapshot:
-        """Return who is in a group, who owns what, and how far it has come.
-
-        Raises:
-            NonExistentStream: there is no such stream.
-            StreamError: there is no such group.
-        """
-        slot = GroupSlot(check_stream(stream), check_group(group))
-        await self._open()
-        await self.lifecycle.load_stream(stream)
-        document = (await self.session.execute(LoadGroup(slot))).document
-        if document is None or document.state == "removed":
-            raise StreamError(f"there is no group {group!r} on {stream!r}", stream=stream, group=group)
-        probes = [
-            self.session.execute(Probe(PartitionSlot(stream, number), group)) for number in range(document.partitions)
-        ]
-        probed = await asyncio.gather(*probes)
-        partitions = tuple(_partition(slot, document, number, probe) for number, probe in enumerate(probed))
-        return _group(slot, document, partitions)
-
-    async def shelves(self, stream: str, group: str) -> Shelves:
-        """Return what a group has set aside: its parked messages and its dead letters.
-
-        Raises:
-            NonExistentStream: there is no such stream.
-        """
-        slot = GroupSlot(check_stream(stream), check_group(group))
-        await self._open()
-        await self.lifecycle.load_stream(stream)
-        return Shelves(slot, self.lifecycle)
-
-    async def remove_group(self, stream: str, group: str) -> None:
-        """Remove a group that has no members: it holds nothing back any more.
-
-        Raises:
-            GroupNotEmpty: it has members.
-        """
-        slot = GroupSlot(check_stream(stream), check_group(group))
-        await self._open()
-        await self.lifecycle.remove_group(slot)
-
-    async def reset_group(self, stream: str, group: str, to: Start) -> None:
-        """Move a group that has no members to another place in every partition.
-
-        Raises:
-            GroupNotEmpty: it has members.
-        """
-        slot = GroupSlot(check_stream(stream), check_group(group))
-        await self._open()
-        await self.lifecycle.reset_group(slot, start_of(to))
-
     # --- the end ----------------------------------------------------------------------------------------------------
 
     async def aclose(self) -> None:
@@ -335,7 +272,7 @@ class Segmenter:
     @property
     def lifecycle(self) -> Lifecycle:
         """The walks that create and remove."""
-        return Lifecycle(self.session, self.host)
+        return Lifecycle(self.session, self.host, self._backend.catalogue)
 
     async def _open(self) -> None:
         if self._closed:
@@ -353,30 +290,3 @@ class Segmenter:
             self._heart = Heart(self._backend, self.host)
             self._heart_ended = self.host.place_heart(self._heart.run())
         return self._heart
-
-
-def _partition(slot: GroupSlot, document: GroupState, number: int, probe: Probed | Gone) -> PartitionSnapshot:
-    if isinstance(probe, Gone):
-        raise StreamLost(f"partition {number} of {slot.stream!r} is gone", stream=slot.stream, partition=number)
-    finished = probe.progress.read + sum(end - start for start, end in probe.progress.ranges)
-    return PartitionSnapshot(
-        partition=number,
-        owner=probe.owner,
-        epoch=probe.epoch,
-        committed=probe.progress.offset.decode(),
-        end=probe.end.decode(),
-        lag=probe.added - finished,
-        assigned=document.assignment[number],
-        parked=probe.parked,
-        dead=probe.dead,
-    )
-
-
-def _group(slot: GroupSlot, document: GroupState, partitions: tuple[PartitionSnapshot, ...]) -> GroupSnapshot:
-    members = tuple(
-        MemberSnapshot(name, member.seat, member.leaving, tuple(sorted(document.assigned_to(name))))
-        for name, member in sorted(document.members.items())
-    )
-    return GroupSnapshot(
-        slot.stream, slot.group, document.state, document.generation, document.session_ms / 1000, members, partitions
-    )

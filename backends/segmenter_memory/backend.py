@@ -10,12 +10,12 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 from urllib.parse import urlsplit
 
-from attrs import evolve
+from attrs import astuple, evolve
 
-from segmenter.core.command import Command, Crossing, GroupSlot, PartitionSlot, Read, ReadReply, Slot
+from segmenter.core.command import Command, Crossing, GroupSlot, PartitionSlot, Read, ReadReply, Slot, StreamSlot
 from segmenter.core.group import GroupData
 from segmenter.core.log import Log
 from segmenter.core.partition import PartitionState
@@ -73,6 +73,12 @@ class Store:
             found = {cursor.log: self._log(cursor.log).after(cursor.after, read.count) for cursor in read.cursors}
         return {log: entries for log, entries in found.items() if entries}
 
+    def catalogue(self) -> list[StreamSlot | GroupSlot]:
+        """Return the slots of streams and groups that hold something, in order."""
+        with self._lock:
+            slots = [slot for slot, state in self.slots.items() if _is_catalogued(slot, state)]
+        return sorted(slots, key=astuple)
+
     def watch(self, key: object, wake: Callable[[], None]) -> None:
         """Have ``wake`` called, in any thread, after each command."""
         with self._lock:
@@ -88,6 +94,11 @@ class Store:
         if isinstance(state, PartitionState):
             return state.log
         return state.events if isinstance(state, GroupData) else NO_LOG
+
+
+def _is_catalogued(slot: Slot, state: object) -> TypeGuard[StreamSlot | GroupSlot]:
+    """Whether a slot has a configuration or a document."""
+    return isinstance(slot, StreamSlot) or getattr(state, "document", None) is not None
 
 
 class MemorySession:
@@ -164,3 +175,7 @@ class MemoryBackend:
     async def session(self) -> MemorySession:
         """Open a session for the running loop; nothing can fail."""
         return MemorySession(self.store)
+
+    async def catalogue(self) -> list[StreamSlot | GroupSlot]:
+        """Return what is stored; nothing can fail."""
+        return self.store.catalogue()

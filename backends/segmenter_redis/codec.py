@@ -12,18 +12,19 @@ from typing import Any, TypeVar, cast
 
 from attrs import frozen
 
-from segmenter.core import beats, creation, forward, group, layout, letters, partition, retention
+from segmenter.core import beats, creation, forward, group, layout, letters, partition, retention, survey
 from segmenter.core.beats import Beat
 from segmenter.core.command import Command, Entry, Gone, GroupSlot, PartitionSlot, Read, ReadReply
 from segmenter.core.creation import CreateLane, CreatePartition, DropLane, DropPartition
 from segmenter.core.events import LIMIT_EVENTS
 from segmenter.core.forward import Forward
-from segmenter.core.group import Announce, GroupState, LoadGroup, UpdateGroup
+from segmenter.core.group import Announce, DropGroup, GroupState, LoadGroup, UpdateGroup
 from segmenter.core.layout import FORMAT, LoadStream, StreamConfig, UpdateStream
 from segmenter.core.letters import ListLetters, Purge, Redrive, Replay
 from segmenter.core.log import LIMIT_PRODUCERS, Records, format_position, parse_position
 from segmenter.core.partition import Claim, Commit, Probe, Release
 from segmenter.core.retention import Append, Trim
+from segmenter.core.survey import SurveyGroup, SurveyPartition
 from segmenter_redis.documents import config_body, config_from, group_body, group_from, progress_from, progress_parts
 from segmenter_redis.keys import Keys
 from segmenter_redis.letters import letters_from, moves_parts, place_field, request_field, requests_from, summary_from
@@ -102,6 +103,10 @@ def _release(command: Release, keys: Keys) -> tuple[Sequence[str], Arguments]:
 def _probe(command: Probe, keys: Keys) -> tuple[Sequence[str], Arguments]:
     slot, group = command.slot, command.group
     return (*_lane_of(keys, slot), *_aside_of(keys, slot, group)), (group,)
+
+
+def _survey_partition(command: SurveyPartition, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    return _lane_of(keys, command.slot), ()
 
 
 def _append(command: Append, keys: Keys) -> tuple[Sequence[str], Arguments, Sequence[bytes]]:
@@ -209,6 +214,15 @@ def _update_group(command: UpdateGroup, keys: Keys) -> tuple[Sequence[str], Argu
     )
 
 
+def _drop_group(command: DropGroup, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    slot = command.slot
+    return (keys.document(slot), keys.beats(slot), keys.events(slot)), ()
+
+
+def _survey_group(command: SurveyGroup, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    return (keys.document(command.slot), keys.beats(command.slot)), ()
+
+
 def _announce(command: Announce, keys: Keys) -> tuple[Sequence[str], Arguments]:
     return (keys.events(command.slot),), (LIMIT_EVENTS, *command.event.fields())
 
@@ -226,6 +240,7 @@ _ENCODERS: Mapping[type, Callable[[Any, Keys], tuple[Any, ...]]] = {
     Commit: _commit,
     CreateLane: _create_lane,
     CreatePartition: _create_partition,
+    DropGroup: _drop_group,
     DropLane: _drop_lane,
     DropPartition: _drop_partition,
     Forward: _forward,
@@ -237,6 +252,8 @@ _ENCODERS: Mapping[type, Callable[[Any, Keys], tuple[Any, ...]]] = {
     Redrive: _redrive,
     Release: _release,
     Replay: _replay,
+    SurveyGroup: _survey_group,
+    SurveyPartition: _survey_partition,
     Trim: _trim,
     UpdateGroup: _update_group,
     UpdateStream: _update_stream,
@@ -260,6 +277,24 @@ def _hold(raw: Raw) -> tuple[str | None, int]:
 
 def _names(raw: Iterable[bytes]) -> tuple[str, ...]:
     return tuple(sorted([name.decode() for name in raw]))
+
+
+LANE_WIDTH = 11  # items of each lane in a survey
+
+
+def _lane_views(raw: Raw) -> tuple[survey.LaneView, ...]:
+    items = [raw[at : at + LANE_WIDTH] for at in range(0, len(raw), LANE_WIDTH)]
+    views = [_lane_view(*it) for it in items]
+    return tuple(sorted(views, key=lambda view: view.group))
+
+
+def _lane_view(group: bytes, owner: bytes, epoch: bytes, *rest: Any) -> survey.LaneView:
+    progress, oldest, parked, dead = progress_from(*rest[:5]), *rest[5:]
+    return survey.LaneView(group.decode(), *_hold((owner, epoch)), progress, oldest, int(parked), int(dead))
+
+
+def _scores(raw: Raw) -> dict[str, int]:
+    return {member.decode(): int(score) for member, score in zip(raw[::2], raw[1::2], strict=True)}
 
 
 def _config(raw: Raw) -> StreamConfig | None:
@@ -299,6 +334,9 @@ REPLIES: Mapping[bytes, Callable[[Raw], object]] = {
     b"Requested": lambda raw: letters.Requested(int(raw[0])),
     b"Replayed": lambda raw: letters.Replayed(int(raw[0])),
     b"Purged": lambda raw: letters.Purged(int(raw[0])),
+    b"PartitionSurveyed": lambda raw: survey.PartitionSurveyed(
+        raw[0], int(raw[1]), int(raw[2]), int(raw[3]), _lane_views(raw[4:])
+    ),
     # appending and trimming
     b"Appended": lambda raw: retention.Appended(raw[0], raw[1]),
     b"Duplicate": lambda raw: retention.Duplicate(raw[0], raw[1]),
@@ -320,6 +358,7 @@ REPLIES: Mapping[bytes, Callable[[Raw], object]] = {
     b"GroupConflict": lambda raw: group.GroupConflict(_document(raw)),
     b"StillAlive": lambda raw: group.StillAlive(raw[0].decode()),
     b"Announced": lambda raw: group.Announced(),
+    b"GroupSurveyed": lambda raw: survey.GroupSurveyed(group_from(*raw[:3]), int(raw[3]), _scores(raw[4:])),
     b"Beaten": lambda raw: beats.Beaten(int(raw[0]), _document(raw[1:4]), _names(raw[4:])),
     b"NotMember": lambda raw: beats.NotMember(group_from(raw[0], raw[1], raw[2])),
 }

@@ -19,7 +19,7 @@ from segmenter.core import group as doc
 from segmenter.core import signals as sig
 from segmenter.core.beats import BEATS_PER_SESSION
 from segmenter.core.command import Command, Gone, PartitionSlot
-from segmenter.core.events import Announcement, Asked, Changed, Freed, Wanted
+from segmenter.core.events import Announcement, Changed, Freed, Wanted
 from segmenter.core.member import Hold, Member, Reason
 from segmenter.core.observations import Admitted, Departed, Granted, HandedBack, Lost, Missing, Observation, Reassigned
 from segmenter.core.partition import Behind, Claim, Claimed, Fenced, Held, Release, Released
@@ -181,8 +181,6 @@ class _Step:
                 if owner == self.member.me and self._hold(partition).state is State.FREE:
                     self._put(partition, epoch=epoch)
                     self._symbol(partition, Symbol.WANTED)
-            case Asked():
-                pass  # about what lies in the lane, which is not the machine's business
 
     # --- membership -------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from segmenter.errors import (
     GroupRemoved,
     HandlerStuck,
     LogTruncated,
+    NonExistentGroup,
     OffsetOutOfRange,
     SeatTaken,
     SegmenterError,
@@ -30,6 +31,7 @@ __all__ = [
     "handler_stuck",
     "laid_out_anew",
     "log_truncated",
+    "no_such_group",
     "not_forwarded",
     "not_in_order",
     "offset_out_of_range",
@@ -62,6 +64,15 @@ def remains(slot: PartitionSlot) -> StreamLost:
         f"nothing was changed; to give them up, call remove_stream({slot.stream!r}), then register it anew",
         stream=slot.stream,
         partition=slot.partition,
+    )
+
+
+def no_such_group(slot: GroupSlot) -> NonExistentGroup:
+    """There is no document, or a tombstone."""
+    return NonExistentGroup(
+        f"there is no group {slot.group!r} on {slot.stream!r}: a consumer makes it when it registers",
+        stream=slot.stream,
+        group=slot.group,
     )
 
 

@@ -20,6 +20,7 @@ from segmenter.core.partition import (
     Released,
     Truncated,
 )
+from segmenter.core.survey import PartitionSurveyed, SurveyPartition
 from tests.conformance.place import ORDERS, Place, conforms, ids
 
 
@@ -193,3 +194,20 @@ async def test_a_partition_that_is_gone_says_so_to_everyone(place: Place) -> Non
         Probe(ORDERS, "a"),
     ):
         assert await place.session.execute(command) == Gone()
+
+
+@conforms
+async def test_a_survey_of_a_partition_shows_every_lane_and_what_waits_in_it(place: Place) -> None:
+    assert await place.ask(SurveyPartition(ORDERS)) == Gone()
+    await place.create("b", "a")
+    await place.append(3)
+    entries = [entry[0] for entry in await place.entries()]
+    await place.settle(1, group="b")
+    surveyed = await place.ask(SurveyPartition(ORDERS))
+    assert isinstance(surveyed, PartitionSurveyed)
+    assert (surveyed.end, surveyed.first, surveyed.added) == (entries[-1], 0, 3)
+    assert [(lane.group, lane.owner, lane.progress.read, lane.oldest) for lane in surveyed.lanes] == [
+        ("a", None, 0, entries[0]),
+        ("b", "by-b", 1, entries[1]),
+    ]
+    assert abs(surveyed.now_us // 1000 - int(entries[0].split(b"-")[0])) < 60_000

@@ -73,6 +73,8 @@ class Words:
                 return "loads the document"
             case doc.UpdateGroup():
                 return self._writes(command)
+            case doc.DropGroup():
+                return "drops the document"
             case doc.Announce(event=event):
                 return self._announces(command.slot, event)
             case lane.Claim():
@@ -204,8 +206,10 @@ class Words:
         return f"{self.generation(slot, document.generation)}, {self._content(document)}"
 
     def _content(self, document: doc.GroupState) -> str:
-        if document.state != "ready":
+        if document.state not in ("ready", "paused"):
             return document.state
+        if document.state == "paused":
+            return f"paused, with {self.named(document.members)}"
         members = sorted((self._member(name, document), name) for name in document.members)
         return ", ".join(f"{_numbers(document.assigned_to(name))} for {told}" for told, name in members) or "no members"
 
@@ -256,6 +260,7 @@ class Words:
 _VERBS = {obs.Granted: "is Granted", obs.HandedBack: "has HandedBack", obs.Lost: "has Lost"}
 _CAUSES = {
     **{name: name.capitalize() for name in ("created", "readied", "joined", "leaving", "left", "expired", "balanced")},
+    **{name: name.capitalize() for name in ("paused", "resumed")},
     "caughtup": "CaughtUp",
     "removing": "Removing",
     "removed": "Removed",

@@ -61,8 +61,13 @@ async def observe(mine: Segmenter, admin: Segmenter) -> None:
         (message,) = await consumer.read(timeout=LIMIT_S)
         message.reject("bad")
         await consumer.commit()
-        assert (await mine.describe("orders", "g")).lag == 1
         assert len(await (await mine.shelves("orders", "g")).dead()) == 1
+        assert await mine.streams() == ["orders"]
+        assert await mine.groups("orders") == ["g"]
+        assert (await mine.describe("orders", "g")).lag == 1
+        assert (await mine.describe_stream("orders")).messages == 2
+        tailed = mine.tail("orders", start="earliest", follow=False)
+        assert [message.data async for message in tailed] == [b"0", b"1"]
 
 
 async def administer(mine: Segmenter, admin: Segmenter) -> None:
@@ -78,7 +83,9 @@ async def administer(mine: Segmenter, admin: Segmenter) -> None:
     assert await shelves.redrive("k") == 2
     assert await shelves.replay((await shelves.dead())[:1]) == 1
     assert await shelves.purge() == 1
+    await mine.pause_group("orders", "g")
     await mine.reset_group("orders", "g", sent[0].id)
+    await mine.resume_group("orders", "g")
     await mine.remove_group("orders", "g")
     await orders.alter(partition_size=5)
     await mine.remove_stream("orders")

@@ -6,12 +6,12 @@ What a process has sent is on its way: it arrives, late perhaps, whatever become
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextvars import Context
 from random import Random
 from typing import Any, TypeVar
 
-from segmenter.core.command import Command, Read, ReadReply
+from segmenter.core.command import Command, GroupSlot, Read, ReadReply, StreamSlot
 from segmenter.core.letters import Replay
 from segmenter.core.retention import Append
 from segmenter.errors import BackendError, ServerFull
@@ -155,3 +155,7 @@ class FaultyBackend:
     async def session(self) -> Session:
         """Open a session."""
         return FaultySession(await self._backend.session(), self._network)
+
+    async def catalogue(self) -> Sequence[StreamSlot | GroupSlot]:
+        """What is stored, whatever the network does."""
+        return await self._backend.catalogue()
