@@ -1,9 +1,11 @@
 """Partitioned streams on plain Redis: in order per key, one consumer per partition, rebalanced automatically."""
 
 from segmenter import errors
+from segmenter.codecs import Codec
 from segmenter.config import Durability
 from segmenter.consumer import Consumer
 from segmenter.core.message import Fence, Message
+from segmenter.core.retry import Retry
 from segmenter.errors import *  # noqa: F403 - the whole tree of exceptions is public
 from segmenter.runtime.sender import Sent
 from segmenter.segmenter import Segmenter
@@ -11,6 +13,7 @@ from segmenter.snapshot import GroupSnapshot, MemberSnapshot, PartitionSnapshot
 from segmenter.stream import Stream
 
 __all__ = [
+    "Codec",
     "Consumer",
     "Durability",
     "Fence",
@@ -18,6 +21,7 @@ __all__ = [
     "MemberSnapshot",
     "Message",
     "PartitionSnapshot",
+    "Retry",
     "Segmenter",
     "Sent",
     "Stream",

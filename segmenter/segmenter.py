@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from attrs import evolve
 
+from segmenter.codecs import Codec, Format, T, codec_for
 from segmenter.config import (
     ConsumerOptions,
     Durability,
@@ -79,7 +80,7 @@ class Segmenter:
         self._heart: Heart | None = None
         self._heart_ended: Callable[[], object] | None = None
         self._consumers: list[Consumer] = []
-        self._streams: list[Stream] = []
+        self._streams: list[Stream[Any]] = []
         self._home: Home | None = None
         self._closed = False
 
@@ -94,7 +95,8 @@ class Segmenter:
         on_full: OnFull = "raise",
         send_timeout: Duration = 30.0,
         durability: Durability | None = None,
-    ) -> Stream:
+        type: type[T] | Codec[T] = bytes,  # type: ignore[assignment] # noqa: A002 - as handlers name it
+    ) -> Stream[T]:
         """Return a stream, creating it if there is none of that name.
 
         Args:
@@ -106,12 +108,15 @@ class Segmenter:
             send_timeout: seconds until an unanswered send is given up as ``SendUnknown``.
             durability: what a send must have reached before it counts as sent, such as
                 ``Durability(replicas=1, disk=True)``; by default the server's memory.
+            type: what is sent: ``bytes``, ``str``, an attrs or data class, a ``msgspec.Struct``, a pydantic model, or
+                a ``Codec``. It is the producer's affair: the stream itself stores payloads.
 
         Raises:
             StreamMismatch: it is registered with other partitions or another size.
             InvalidArgument: a value cannot be (``EmptyStreamName``, ``InvalidPartitionCount``, ...).
         """
         check_stream(name)
+        form = codec_for(type)
         options = StreamOptions(
             partitions=partitions,
             partition_size=partition_size,
@@ -121,7 +126,7 @@ class Segmenter:
         )
         await self._open()
         config = await self.lifecycle.create_stream(name, partitions, partition_size)
-        return self._stream(name, config, options)
+        return self._stream(name, config, options, form)
 
     async def get_stream(
         self,
@@ -130,16 +135,18 @@ class Segmenter:
         on_full: OnFull = "raise",
         send_timeout: Duration = 30.0,
         durability: Durability | None = None,
-    ) -> Stream:
+        type: type[T] | Codec[T] = bytes,  # type: ignore[assignment] # noqa: A002 - as handlers name it
+    ) -> Stream[T]:
         """Return a stream that is registered already.
 
         Raises:
             NonExistentStream: there is none of that name.
         """
         check_stream(name)
+        form = codec_for(type)
         options = StreamOptions(on_full=on_full, send_timeout_s=send_timeout, durability=durability)
         await self._open()
-        return self._stream(name, await self.lifecycle.load_stream(name), options)
+        return self._stream(name, await self.lifecycle.load_stream(name), options, form)
 
     async def remove_stream(self, name: str) -> None:
         """Remove a stream with all its messages; nothing happens if there is none of that name."""
@@ -147,8 +154,8 @@ class Segmenter:
         await self._open()
         await self.lifecycle.remove_stream(name)
 
-    def _stream(self, name: str, config: StreamConfig, options: StreamOptions) -> Stream:
-        stream = Stream(name, config, options, self.session, self.lifecycle, self.host.nonce(), self.host)
+    def _stream(self, name: str, config: StreamConfig, options: StreamOptions, form: Format[T]) -> Stream[T]:
+        stream = Stream(name, config, options, self.session, self.lifecycle, self.host.nonce(), self.host, form)
         self._streams.append(stream)
         return stream
 

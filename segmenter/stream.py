@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Generic
 
+from segmenter.codecs import Format, T
 from segmenter.config import (
     LIMIT_BATCH,
     LIMIT_BATCH_BYTES,
@@ -32,7 +33,7 @@ __all__ = ["Stream"]
 Key = str | bytes
 
 
-class Stream:
+class Stream(Generic[T]):
     """A registered stream. Get one from ``Segmenter.register_stream`` or ``Segmenter.get_stream``.
 
     Every object is a producer of its own: messages that it sends one after the other to one key are appended in that
@@ -48,6 +49,7 @@ class Stream:
         lifecycle: Lifecycle,
         producer: str,
         host: Host,
+        form: Format[T],
     ) -> None:
         self._name = name
         self._config = config
@@ -56,6 +58,7 @@ class Stream:
         self._lifecycle = lifecycle
         self._producer = producer
         self._host = host
+        self._form = form
         self._home = Home("stream", name)
         self._outboxes: dict[int, Outbox] = {}
         self._closed = False
@@ -83,12 +86,12 @@ class Stream:
         """The partition that a key belongs to, from 0."""
         return partition_of(_encoded(key), self._config.partitions, self._config.hash_name)
 
-    async def send(self, key: Key, data: bytes, headers: Mapping[str, str] | None = None) -> Sent:
+    async def send(self, key: Key, data: T, headers: Mapping[str, str] | None = None) -> Sent:
         """Append a message, and return when the server has it.
 
         Args:
             key: messages of one key are processed in the order they were sent; text is encoded as UTF-8.
-            data: the payload.
+            data: the payload, or a value of the stream's ``type``.
             headers: small text values that travel with it.
 
         Raises:
@@ -104,13 +107,11 @@ class Stream:
             NotHere: called in another process or event loop than the stream was opened in.
         """
         self._check()
-        record = _record(key, data, headers)
+        record = _record(key, self._form.encoded(data), headers)
         (sent,) = await self._outbox(self.partition_of(record.key)).add((record,))
         return sent
 
-    async def send_many(
-        self, messages: Iterable[tuple[Key, bytes] | tuple[Key, bytes, Mapping[str, str]]]
-    ) -> list[Sent]:
+    async def send_many(self, messages: Iterable[tuple[Key, T] | tuple[Key, T, Mapping[str, str]]]) -> list[Sent]:
         """Append many messages, in the order given for each key, and return when the server has them all.
 
         Args:
@@ -124,7 +125,8 @@ class Stream:
                 each message stands, with ``None`` for those that failed.
         """
         self._check()
-        records = [_record(*message) for message in map(_as_tuple, messages)]
+        encoded = self._form.encoded
+        records = [_record(key, encoded(data), *headers) for key, data, *headers in map(_as_tuple, messages)]
         routes: dict[int, list[int]] = {}
         for index, record in enumerate(records):
             routes.setdefault(self.partition_of(record.key), []).append(index)
@@ -209,9 +211,7 @@ def _encoded(key: Key) -> bytes:
 def _record(key: Key, data: bytes, headers: Mapping[str, str] | None = None) -> Record:
     if not isinstance(key, str | bytes):
         raise InvalidArgument(f"key {key!r} is of type {type(key).__name__}: use str or bytes")
-    if not isinstance(data, bytes | bytearray | memoryview):
-        raise InvalidArgument(f"data is of type {type(data).__name__}: encode it to bytes first")
-    record = Record(_encoded(key), bytes(data), _encoded_headers(headers) if headers else b"")
+    record = Record(_encoded(key), data, _encoded_headers(headers) if headers else b"")
     if not record.key:
         raise InvalidArgument("the key is empty: messages are ordered by it, so each needs one")
     _check_size("key", len(record.key), LIMIT_KEY_BYTES)

@@ -226,6 +226,8 @@ class Words:
                 return f"{me} finds a Truncation of partition {seen.partition}: {seen.count} after {after}, to {until}"
             case obs.Stalled():
                 return f"{me} is Stalled by {', '.join(seen.keys)}"
+            case _:
+                return f"{me} has {type(seen).__name__} {seen.key}, attempt {seen.attempt}"
 
     def _held(self, slot: Any, seen: obs.Granted | obs.HandedBack | obs.Lost) -> str:
         epoch = self.epoch(PartitionSlot(slot.stream, seen.partition), slot.group, seen.epoch)
