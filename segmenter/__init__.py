@@ -11,6 +11,7 @@ from segmenter.runtime.sender import Sent
 from segmenter.segmenter import Segmenter
 from segmenter.snapshot import GroupSnapshot, MemberSnapshot, PartitionSnapshot
 from segmenter.stream import Stream
+from segmenter.worker import Worker
 
 __all__ = [
     "Codec",
@@ -25,5 +26,6 @@ __all__ = [
     "Segmenter",
     "Sent",
     "Stream",
+    "Worker",
 ]
 __all__ += errors.__all__

@@ -34,6 +34,7 @@ __all__ = [
     "ConsumerOptions",
     "Durability",
     "Duration",
+    "OnExhausted",
     "OnFull",
     "OnLoss",
     "Start",
@@ -76,6 +77,7 @@ Duration = float | timedelta
 Start = Literal["earliest", "latest"] | str | datetime
 OnFull = Literal["raise", "wait", "drop_oldest"]
 OnLoss = Literal["raise", "continue"]
+OnExhausted = Literal["park", "dead_letter", "halt"]
 Takeover = Literal["silence", "immediate"]
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")

@@ -230,24 +230,35 @@ class Segmenter:
         return Registration(self._start_consumer, stream, group, start, options, hooks)
 
     async def _start_consumer(self, slot: GroupSlot, start: bytes, options: ConsumerOptions, hooks: Hooks) -> Consumer:
-        await self._open()
-        config = await self.lifecycle.load_stream(slot.stream)
-        session_ms = round(options.session_timeout_s * 1000)
-        opened = await self.lifecycle.open_group(slot, config.partitions, session_ms, start)
-        pump = Pump(
-            slot=slot,
-            document=opened.document,
-            events_end=opened.events_end,
-            options=options,
-            session=await self._backend.session(),
-            heart=self._beating(),
-            host=self.host,
-            hooks=evolve(hooks, observers=[logged(slot), *hooks.observers]),
-        )
+        pump = await self.open_pump(slot, start, options, hooks)
         consumer = Consumer(pump, options, slot)
         self._consumers.append(consumer)
         await pump.admitted()
         return consumer
+
+    async def open_pump(
+        self,
+        slot: GroupSlot,
+        start: bytes,
+        options: ConsumerOptions,
+        hooks: Hooks,
+        gate: Callable[[Session], Session] = lambda session: session,
+    ) -> Pump:
+        """Return the pump of a new consumer, for whoever runs it; ``gate`` stands between it and its session."""
+        await self._open()
+        config = await self.lifecycle.load_stream(slot.stream)
+        session_ms = round(options.session_timeout_s * 1000)
+        opened = await self.lifecycle.open_group(slot, config.partitions, session_ms, start)
+        return Pump(
+            slot=slot,
+            document=opened.document,
+            events_end=opened.events_end,
+            options=options,
+            session=gate(await self._backend.session()),
+            heart=self._beating(),
+            host=self.host,
+            hooks=evolve(hooks, observers=[logged(slot), *hooks.observers]),
+        )
 
     # --- groups -----------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from segmenter.config import Durability
 from segmenter.core.command import GroupSlot, PartitionSlot
+from segmenter.core.message import Message
 from segmenter.core.observations import Gap, Truncation
 from segmenter.core.retention import Full, Unconfirmed
 from segmenter.errors import (
@@ -13,6 +14,7 @@ from segmenter.errors import (
     HandlerStuck,
     LogTruncated,
     OffsetOutOfRange,
+    RetriesExhausted,
     SeatTaken,
     SegmenterError,
     SendError,
@@ -26,17 +28,20 @@ __all__ = [
     "as_segmenter_error",
     "group_lost",
     "group_removed",
+    "handler_stands",
     "handler_stuck",
     "laid_out_anew",
     "log_truncated",
     "not_in_order",
     "offset_out_of_range",
     "remains",
+    "retries_exhausted",
     "seat_taken",
     "send_unknown",
     "sends_lost",
     "stream_full",
     "stream_lost",
+    "timed_out",
     "too_few_copies",
 ]
 
@@ -101,6 +106,33 @@ def handler_stuck(slot: GroupSlot, limit_s: float) -> HandlerStuck:
         "move blocking code to a thread, or raise max_processing_time",
         stream=slot.stream,
         group=slot.group,
+    )
+
+
+def handler_stands(slot: GroupSlot, handler: str, message: Message) -> HandlerStuck:
+    """A handler did not end when it was cancelled."""
+    return HandlerStuck(
+        f"handler {handler} went on after it was cancelled, at {message!r}: this process has handed its partitions "
+        "over and should be replaced; give what the handler waits for a time-out of its own",
+        stream=slot.stream,
+        group=slot.group,
+        partition=message.partition,
+    )
+
+
+def timed_out(limit_s: float) -> TimeoutError:
+    """A handler took too long."""
+    return TimeoutError(f"the handler did not end within max_processing_time, {limit_s:g} s")
+
+
+def retries_exhausted(slot: GroupSlot, handler: str, message: Message, reason: str) -> RetriesExhausted:
+    """A handler has failed too often, and its consumer is to stop for that."""
+    return RetriesExhausted(
+        f"handler {handler} has failed {message.attempt} times on {message!r}: {reason}; a restart tries once more, "
+        "and on_exhausted='park' or 'dead_letter' would set the message aside instead",
+        stream=slot.stream,
+        group=slot.group,
+        partition=message.partition,
     )
 
 
