@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench clean help
+.PHONY: demo test mutants check bench clean help
 
 help:
 	@echo "make demo    the main job, live, without a server"
 	@echo "make test    all tests"
-	@echo "make check   what CI runs: format, lint, types, layers, tests with coverage"
+	@echo "make mutants each safeguard taken out of a copy of the code: a test must notice"
+	@echo "make check   what CI runs: format, lint, types, layers, mutants, tests with coverage"
 	@echo "make bench   ratios against plain redis-py"
 
 $(STAMP): pyproject.toml
@@ -26,6 +27,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	@$(BIN)/python -m pytest
+
+mutants: $(STAMP)
+	@$(BIN)/python -m tests.mutants
 
 check: $(STAMP)
 	@$(BIN)/python .ci/check.py

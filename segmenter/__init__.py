@@ -9,6 +9,7 @@ from segmenter.core.retry import Retry
 from segmenter.errors import *  # noqa: F403 - the whole tree of exceptions is public
 from segmenter.runtime.sender import Sent
 from segmenter.segmenter import Segmenter
+from segmenter.shelves import SetAside, Shelves
 from segmenter.snapshot import GroupSnapshot, MemberSnapshot, PartitionSnapshot
 from segmenter.stream import Stream
 from segmenter.worker import Worker
@@ -25,6 +26,8 @@ __all__ = [
     "Retry",
     "Segmenter",
     "Sent",
+    "SetAside",
+    "Shelves",
     "Stream",
     "Worker",
 ]

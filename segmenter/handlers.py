@@ -120,6 +120,7 @@ class Handler:
             max_processing_time_s=self.options.max_processing_time_s,
             grace_s=min(LIMIT_GRACE_S, self.options.session_timeout_s / 2),
             drain_timeout_s=self.options.drain_timeout_s,
+            window=self.options.read_ahead,
         )
 
 

@@ -40,6 +40,7 @@ from segmenter.runtime.hooks import Hook, Hooks
 from segmenter.runtime.host import Host
 from segmenter.runtime.lifecycle import Lifecycle
 from segmenter.runtime.pump import Pump
+from segmenter.shelves import Shelves
 from segmenter.snapshot import GroupSnapshot, MemberSnapshot, PartitionSnapshot
 from segmenter.stream import Stream
 
@@ -282,6 +283,17 @@ class Segmenter:
         partitions = tuple(_partition(slot, document, number, probe) for number, probe in enumerate(probed))
         return _group(slot, document, partitions)
 
+    async def shelves(self, stream: str, group: str) -> Shelves:
+        """Return what a group has set aside: its parked messages and its dead letters.
+
+        Raises:
+            NonExistentStream: there is no such stream.
+        """
+        slot = GroupSlot(check_stream(stream), check_group(group))
+        await self._open()
+        await self.lifecycle.load_stream(stream)
+        return Shelves(slot, self.lifecycle)
+
     async def remove_group(self, stream: str, group: str) -> None:
         """Remove a group that has no members: it holds nothing back any more.
 
@@ -370,6 +382,8 @@ def _partition(slot: GroupSlot, document: GroupState, number: int, probe: Probed
         end=probe.end.decode(),
         lag=probe.added - finished,
         assigned=document.assignment[number],
+        parked=probe.parked,
+        dead=probe.dead,
     )
 
 

@@ -28,6 +28,8 @@ class PartitionSnapshot:
     end: str  # id of the last message
     lag: int  # messages that are not settled
     assigned: str | None  # whom the group's document means it for
+    parked: int = 0  # messages that were set aside, with those behind them under their keys
+    dead: int = 0  # dead letters
 
 
 @frozen

@@ -12,17 +12,20 @@ from typing import Any, TypeVar, cast
 
 from attrs import frozen
 
-from segmenter.core import beats, group, layout, partition, retention
+from segmenter.core import beats, creation, group, layout, letters, partition, retention
 from segmenter.core.beats import Beat
 from segmenter.core.command import Command, Gone, GroupSlot, PartitionSlot, Read, ReadReply
+from segmenter.core.creation import CreateLane, CreatePartition, DropLane, DropPartition
 from segmenter.core.events import LIMIT_EVENTS
 from segmenter.core.group import Announce, GroupState, LoadGroup, UpdateGroup
 from segmenter.core.layout import FORMAT, LoadStream, StreamConfig, UpdateStream
+from segmenter.core.letters import ListLetters, Purge, Redrive, Replay
 from segmenter.core.log import LIMIT_PRODUCERS, format_position, parse_position
-from segmenter.core.partition import Claim, Commit, CreateLane, CreatePartition, DropLane, DropPartition, Probe, Release
+from segmenter.core.partition import Claim, Commit, Probe, Release
 from segmenter.core.retention import Append, Trim
 from segmenter_redis.documents import config_body, config_from, group_body, group_from, progress_from, progress_parts
 from segmenter_redis.keys import Keys
+from segmenter_redis.letters import letters_from, moves_parts, place_field, request_field, requests_from, summary_from
 from segmenter_redis.scripts import script_name
 
 __all__ = ["REPLIES", "Arguments", "ScriptCall", "decode", "decode_read", "encode", "encode_read"]
@@ -53,6 +56,10 @@ def _lane_of(keys: Keys, slot: PartitionSlot) -> tuple[str, str, str]:
     return keys.log(slot), keys.meta(slot), keys.lanes(slot)
 
 
+def _aside_of(keys: Keys, slot: PartitionSlot, group: str) -> tuple[str, str, str]:
+    return keys.parked(slot, group), keys.dead(slot, group), keys.requests(slot, group)
+
+
 def _create_partition(command: CreatePartition, keys: Keys) -> tuple[Sequence[str], Arguments]:
     return _all_of(keys, command.slot), (FORMAT, command.incarnation, command.layout)
 
@@ -66,29 +73,34 @@ def _create_lane(command: CreateLane, keys: Keys) -> tuple[Sequence[str], Argume
 
 
 def _drop_lane(command: DropLane, keys: Keys) -> tuple[Sequence[str], Arguments]:
-    return (keys.log(command.slot), keys.lanes(command.slot)), (command.group,)
+    slot, group = command.slot, command.group
+    return (keys.log(slot), keys.lanes(slot), *_aside_of(keys, slot, group)), (group,)
 
 
 def _claim(command: Claim, keys: Keys) -> tuple[Sequence[str], Arguments]:
     it = command
-    args = (it.group, it.member, it.generation, it.if_epoch, it.claim, it.evict or "", it.floor)
-    return _lane_of(keys, it.slot), args
+    args = (it.group, it.member, it.generation, it.if_epoch, it.claim, it.evict or "", it.floor, it.window)
+    return (*_lane_of(keys, it.slot), *_aside_of(keys, it.slot, it.group)), args
 
 
 def _commit(command: Commit, keys: Keys) -> tuple[Sequence[str], Arguments]:
     it = command
-    return _lane_of(keys, it.slot), (it.group, it.member, it.epoch, it.number, *progress_parts(it.progress))
+    args = (it.group, it.member, it.epoch, it.number, *progress_parts(it.progress))
+    if it.moves.none:
+        return _lane_of(keys, it.slot), args
+    return (*_lane_of(keys, it.slot), *_aside_of(keys, it.slot, it.group)), (*args, *moves_parts(it.moves))
 
 
 def _release(command: Release, keys: Keys) -> tuple[Sequence[str], Arguments]:
     it = command
     progress = progress_parts(it.progress)
-    args = (it.group, it.member, it.epoch, it.number, *progress, it.evict or "", _start(it.start))
-    return _lane_of(keys, it.slot), args
+    args = (it.group, it.member, it.epoch, it.number, *progress, it.evict or "", _start(it.start), it.window)
+    return (*_lane_of(keys, it.slot), *_aside_of(keys, it.slot, it.group)), (*args, *moves_parts(it.moves))
 
 
 def _probe(command: Probe, keys: Keys) -> tuple[Sequence[str], Arguments]:
-    return _lane_of(keys, command.slot), (command.group,)
+    slot, group = command.slot, command.group
+    return (*_lane_of(keys, slot), *_aside_of(keys, slot, group)), (group,)
 
 
 def _append(command: Append, keys: Keys) -> tuple[Sequence[str], Arguments]:
@@ -110,6 +122,38 @@ def _append(command: Append, keys: Keys) -> tuple[Sequence[str], Arguments]:
 
 def _trim(command: Trim, keys: Keys) -> tuple[Sequence[str], Arguments]:
     return _lane_of(keys, command.slot), (command.keep,)
+
+
+def _list_letters(command: ListLetters, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    it = command
+    parked, dead, _ = _aside_of(keys, it.slot, it.group)
+    shelf = parked if it.shelf == "parked" else dead
+    return (*_lane_of(keys, it.slot), shelf), (it.group, it.count, it.after, *_maybe(it.key))
+
+
+def _redrive(command: Redrive, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    it, request = command, command.request
+    parked, _, requests = _aside_of(keys, it.slot, it.group)
+    args = (it.group, request_field(request), request.token, *_maybe(request.key))
+    return (*_lane_of(keys, it.slot), parked, requests), args
+
+
+def _replay(command: Replay, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    it = command
+    words: list[bytes] = []
+    for letter in it.letters:
+        words += (place_field(letter.place), letter.key, letter.data, letter.headers)
+    return (*_lane_of(keys, it.slot), keys.dead(it.slot, it.group)), (it.group, *words)
+
+
+def _purge(command: Purge, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    it = command
+    words: Arguments = [1] if it.places is None else [0, *map(place_field, it.places)]
+    return (*_lane_of(keys, it.slot), keys.dead(it.slot, it.group)), (it.group, *words)
+
+
+def _maybe(key: bytes | None) -> tuple[int, bytes]:
+    return (0, b"") if key is None else (1, key)
 
 
 def _start(start: bytes) -> bytes:
@@ -167,10 +211,14 @@ _ENCODERS: Mapping[type, Callable[[Any, Keys], tuple[Sequence[str], Arguments]]]
     CreatePartition: _create_partition,
     DropLane: _drop_lane,
     DropPartition: _drop_partition,
+    ListLetters: _list_letters,
     LoadGroup: _load_group,
     LoadStream: _load_stream,
     Probe: _probe,
+    Purge: _purge,
+    Redrive: _redrive,
     Release: _release,
+    Replay: _replay,
     Trim: _trim,
     UpdateGroup: _update_group,
     UpdateStream: _update_stream,
@@ -207,12 +255,13 @@ def _document(raw: Raw) -> GroupState | None:
 REPLIES: Mapping[bytes, Callable[[Raw], object]] = {
     b"Gone": lambda raw: Gone(),
     # creation and removal
-    b"Created": lambda raw: partition.Created(),
-    b"Exists": lambda raw: partition.Exists(raw[0].decode()),
-    b"Dropped": lambda raw: partition.Dropped(),
+    b"Created": lambda raw: creation.Created(),
+    b"Exists": lambda raw: creation.Exists(raw[0].decode()),
+    b"Dropped": lambda raw: creation.Dropped(),
     # ownership
     b"Claimed": lambda raw: partition.Claimed(
-        int(raw[0]), progress_from(*raw[1:5]), raw[5], int(raw[6]), int(raw[7]), raw[8].decode()
+        *(int(raw[0]), progress_from(*raw[1:6]), raw[6], int(raw[7]), int(raw[8]), raw[9].decode()),
+        *(int(raw[10]), int(raw[11]), summary_from(raw[12], raw[13:])),
     ),
     b"Held": lambda raw: partition.Held(raw[0].decode(), int(raw[1])),
     b"Changed": lambda raw: partition.Changed(*_hold(raw)),
@@ -224,8 +273,14 @@ REPLIES: Mapping[bytes, Callable[[Raw], object]] = {
     b"RolledBack": lambda raw: partition.RolledBack(),
     b"Truncated": lambda raw: partition.Truncated(raw[0]),
     b"Probed": lambda raw: partition.Probed(
-        *_hold(raw), bool(raw[2]), progress_from(*raw[3:7]), raw[7], int(raw[8]), int(raw[9]), raw[10].decode()
+        *(*_hold(raw), bool(raw[2]), progress_from(*raw[3:8]), raw[8], int(raw[9]), int(raw[10]), raw[11].decode()),
+        *(int(raw[12]), int(raw[13]), requests_from(raw[15:])),
     ),
+    # what is set aside
+    b"Letters": lambda raw: letters.Letters(letters_from(raw[1:]), int(raw[0])),
+    b"Requested": lambda raw: letters.Requested(int(raw[0])),
+    b"Replayed": lambda raw: letters.Replayed(int(raw[0])),
+    b"Purged": lambda raw: letters.Purged(int(raw[0])),
     # appending and trimming
     b"Appended": lambda raw: retention.Appended(raw[0], raw[1]),
     b"Duplicate": lambda raw: retention.Duplicate(raw[0], raw[1]),

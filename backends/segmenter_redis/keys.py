@@ -60,6 +60,18 @@ class Keys:
         """The hold and the progress of each group: a hash."""
         return f"{self._partition(slot)}:lanes"
 
+    def parked(self, slot: PartitionSlot, group: str) -> str:
+        """The parked letters of a group: a hash."""
+        return f"{self._partition(slot)}:group:{group}:parked"
+
+    def dead(self, slot: PartitionSlot, group: str) -> str:
+        """Its dead letters: a hash."""
+        return f"{self._partition(slot)}:group:{group}:dead"
+
+    def requests(self, slot: PartitionSlot, group: str) -> str:
+        """What the owner is asked to do with parked letters: a hash."""
+        return f"{self._partition(slot)}:group:{group}:requests"
+
     def _partition(self, slot: PartitionSlot) -> str:
         return f"{{{self.namespace}:{slot.stream}:{slot.partition}}}"
 

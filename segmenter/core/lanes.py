@@ -5,7 +5,8 @@ the **watermark** ``read`` is the ordinal below which all is settled, and what w
 ranges. A commit stores both, so that whoever takes the partition over repeats nothing that was finished.
 
 An ordinary message passes through with one link of a chain, one entry in a queue and one in a dictionary; there is no
-object per key.
+object per key. A message that fails for good is set aside (``aside``); if it is parked, the chain behind it goes with
+it, and so does what arrives later under its key.
 """
 
 # Message and KeyLanes are one mechanism in two files: the links and states of a message are kept from here.
@@ -17,12 +18,16 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 
+from segmenter.core.aside import Letter
+from segmenter.core.caution import Caution
 from segmenter.core.command import Entry
 from segmenter.core.continuity import Seen
 from segmenter.core.message import DELAYED, HELD, READY, SETTLED, STALE, STARTED, Message
+from segmenter.core.parking import BEHIND, Parking, letter_of
 from segmenter.core.partition import Progress
 from segmenter.core.ranges import RangeSet
-from segmenter.errors import About, ConsumerError, OutOfOrderAck, PartitionLost, StaleDelivery
+from segmenter.core.refusals import lost, out_of_order, stale
+from segmenter.errors import ConsumerError
 
 __all__ = ["LIMIT_RANGES", "KeyLanes"]
 
@@ -40,6 +45,8 @@ class KeyLanes:
         partition: int,
         epoch: int,
         progress: Progress,
+        parking: Parking | None = None,
+        caution: Caution | None = None,
         clock: Callable[[], float],
         touched: Callable[[], None],
         consumer: object = None,
@@ -51,11 +58,11 @@ class KeyLanes:
         self.consumer = consumer  # whoever hands them out, by identity
         self.position = progress.offset  # id of the last entry offered: the place to read on from
         self.version = 0  # rises with every change of the progress
-        self.unsettled = 0
-        self.unsettled_bytes = 0
+        self.unsettled = self.unsettled_bytes = 0
+        self.parking = parking or Parking()
         self._clock = clock
         self._touched = touched
-        self._closed: Callable[[str], ConsumerError] | None = None
+        self._closed: Callable[[Message], ConsumerError] | None = None
         self._offset = progress.offset
         self._read = progress.read
         self._next = progress.read  # ordinal of the next entry to be offered
@@ -69,16 +76,22 @@ class KeyLanes:
         self._delayed: list[tuple[float, int, Message]] = []  # by due time
         self._started: dict[Message, float] = {}  # -> when it was handed out, oldest first
         self._batch = 0
+        self._taken_up: set[int] = set()  # ordinals of parked messages that are being handled once more
+        self.caution = caution or Caution()
 
     # --- what comes in ----------------------------------------------------------------------------------------------
 
     def offer(self, entries: Sequence[Entry]) -> None:
         """Take in entries that follow those taken in before; what a former owner had finished is passed over."""
+        parked = self.parking.counts
         for entry_id, fields in entries:
             ordinal = self._next
             self._next += 1
             self._ids.append(entry_id)
             if ordinal < self._inherited and ordinal in self._ahead:
+                continue
+            if parked and fields[1] in parked:
+                self._park_on_arrival(ordinal, entry_id, fields)
                 continue
             headers = fields[5] if len(fields) > 4 else b""  # noqa: PLR2004 - key, data, then headers
             attempt = self._attempts.get(ordinal, 0) + 1 if self._attempts else 1
@@ -86,6 +99,29 @@ class KeyLanes:
         if entries:
             self.position = entries[-1][0]
             self._advance()
+
+    def _park_on_arrival(self, ordinal: int, entry_id: bytes, fields: Sequence[bytes]) -> None:
+        self.parking.park(Letter(ordinal, entry_id, fields[1], fields[3], b"".join(fields[5:6]), reason=BEHIND))
+        self._count_ordinal(ordinal)
+        self.version += 1
+        self._touched()
+
+    def take_up(self, letters: Sequence[Letter]) -> None:
+        """Take in parked letters of keys of which none is in hand, to be handled once more, in this order."""
+        for letter in letters:
+            attempt = self._attempts.get(letter.ordinal, 0) + 1
+            content = (letter.entry_id, letter.key, letter.data, letter.headers)
+            self._enqueue(Message(self, letter.ordinal, *content, attempt))
+        self._taken_up.update(letter.ordinal for letter in letters)
+
+    def changed(self) -> None:
+        """Something is to be stored that is not about a message."""
+        self.version += 1
+        self._touched()
+
+    def in_hand(self, key: bytes) -> bool:
+        """Whether a message of a key is here and not settled."""
+        return key in self._tails
 
     def _enqueue(self, message: Message) -> None:
         before = self._tails.get(message.raw_key)
@@ -110,16 +146,37 @@ class KeyLanes:
         now = self._clock()
         self._wake(now)
         self._batch += 1
+        if self.careful:
+            return self._take_alone(now)
         taken: list[Message] = []
         while len(taken) < limit and (message := self._startable(whole_batch)) is not None:
-            message._state = STARTED
-            message.batch = self._batch
-            self._started[message] = now
+            self._start(message, now)
             taken.append(message)
             after = message._after
             if whole_batch and after is not None and after._state == HELD:
                 self._make_ready(after)
         return taken
+
+    def _start(self, message: Message, now: float) -> None:
+        message._state = STARTED
+        message.batch = self._batch
+        self._started[message] = now
+
+    def _take_alone(self, now: float) -> list[Message]:
+        """Hand out the one whose mark is stored, or mark the next one."""
+        if (marked := self.caution.take()) is not None:
+            self._start(marked, now)
+            return [marked]
+        if not (self.caution.waits or self._started) and (message := self._startable(whole_batch=False)) is not None:
+            self.caution.mark(message)
+            self.version += 1
+            self._touched()
+        return []
+
+    @property
+    def careful(self) -> bool:
+        """Whether messages go out one at a time."""
+        return self._read < self.caution.until
 
     def _wake(self, now: float) -> None:
         while self._delayed and self._delayed[0][0] <= now:
@@ -135,6 +192,8 @@ class KeyLanes:
         """The next message whose key allows it; those that are passed over are reached through their predecessors."""
         while self._ready or self._fresh:
             message = heappop(self._ready)[1] if self._ready else self._fresh.popleft()
+            if message._state == STALE:  # parked before it was looked at
+                continue
             before = message._before
             if before is None or (whole_batch and before._state == STARTED and before.batch == self._batch):
                 return message
@@ -149,7 +208,9 @@ class KeyLanes:
     @property
     def startable(self) -> bool:
         """Whether something is waiting that may be able to start now."""
-        return self._closed is None and bool(self._ready or self._fresh)
+        if self._closed is not None or (self.careful and (self._started or self.caution.waits)):
+            return False
+        return bool(self._ready or self._fresh or self.caution.ready)
 
     @property
     def in_flight(self) -> int:
@@ -162,31 +223,64 @@ class KeyLanes:
         return [message.key for message in self._started]
 
     @property
-    def scattered(self) -> bool:
-        """Whether so much was finished out of order that reading on must wait."""
-        return len(self._ahead) >= LIMIT_RANGES
+    def crowded(self) -> bool:
+        """Whether so much was finished out of order, or set aside, that reading on must wait."""
+        return len(self._ahead) >= LIMIT_RANGES or self.parking.full or self.parking.pressing
 
     # --- what becomes of it -----------------------------------------------------------------------------------------
 
     def settle(self, message: Message) -> None:
         """Acknowledge a message (see ``Message.ack``)."""
-        if message._state == SETTLED:
+        if (message._state != STARTED or message._before is not None) and self._ended(message):
             return
+        self._finish(message)
+        self._unlink(message)
+        self._count(message)
+        self._touched()
+
+    def bury(self, message: Message, reason: str) -> None:
+        """Make a dead letter of a message (see ``Message.reject``)."""
+        if not self._ended(message):
+            self.parking.bury(letter_of(message, reason))
+            self.settle(message)
+
+    def park(self, message: Message, reason: str) -> None:
+        """Park a message and all that follow it under its key (see ``Message.park``)."""
+        if self._ended(message):
+            return
+        del self._tails[message.raw_key]
+        follower = self._park(message, SETTLED, reason)
+        while follower is not None:
+            follower = self._park(follower, STALE, BEHIND)
+        self._touched()
+
+    def _park(self, message: Message, state: int, reason: str) -> Message | None:
+        """Park one message, or leave it where it lies; return its follower."""
+        self._finish(message, state)
+        again = message.ordinal in self._taken_up
+        self._taken_up.discard(message.ordinal)
+        if not again:
+            self.parking.park(letter_of(message, reason))
+        elif state == SETTLED:
+            self.parking.park_again(letter_of(message, reason))
+        self._count(message, still_parked=again)
+        follower, message._before, message._after = message._after, None, None
+        return follower
+
+    def _ended(self, message: Message) -> bool:
+        """Whether a message was settled or set aside before; otherwise it must be one that may be."""
+        if message._state == SETTLED:
+            return True
         self._check_current(message)
         if message._before is not None:
-            earlier = message._before.id
-            raise OutOfOrderAck(
-                f"message {message.id} of key {message.key!r} cannot be acknowledged before {earlier}: "
-                "settle the messages of a key in their order",
-                **self._about,
-            )
-        message._state = SETTLED
-        del self._started[message]
-        self._unlink(message)
+            raise out_of_order(message, message._before)
+        return False
+
+    def _finish(self, message: Message, state: int = SETTLED) -> None:
+        message._state = state
+        self._started.pop(message, None)
         self.unsettled -= 1
         self.unsettled_bytes -= len(message.data)
-        self._count(message.ordinal)
-        self._touched()
 
     def _unlink(self, message: Message) -> None:
         after = message._after
@@ -197,10 +291,21 @@ class KeyLanes:
         if after._state == HELD:
             self._make_ready(after)
 
-    def _count(self, ordinal: int) -> None:
-        self.version += 1
+    def _count(self, message: Message, *, still_parked: bool = False) -> None:
+        ordinal = message.ordinal
         if self._attempts:
             self._attempts.pop(ordinal, None)
+        if ordinal == self.caution.trying:
+            self.caution.tried()
+        if ordinal in self._taken_up:
+            self._taken_up.discard(ordinal)
+            self.parking.unpark((ordinal, message.raw_key))
+            still_parked = True  # what is parked was counted long ago
+        if not still_parked:
+            self._count_ordinal(ordinal)
+        self.version += 1
+
+    def _count_ordinal(self, ordinal: int) -> None:
         if ordinal == self._read and not self._ahead:
             self._read += 1
             self._offset = self._ids.popleft()
@@ -220,6 +325,8 @@ class KeyLanes:
         """Take a message back and hand it out again after a while (see ``Message.nack``)."""
         self._check_current(message)
         self._attempts[message.ordinal] = message.attempt
+        if message.ordinal == self.caution.trying:
+            self.caution.tried()
         again = self._again(message, message.attempt + 1)
         if delay_s > 0:
             again._state = DELAYED
@@ -266,30 +373,18 @@ class KeyLanes:
 
     def stop(self) -> None:
         """Start nothing more; what is in flight may still be settled."""
-        self._closed = self._closed or self._stale
+        self._closed = self._closed or stale
 
     def close(self) -> None:
         """The hold is over: whatever is in flight no longer counts."""
-        self._closed = self._lost
+        self._closed = lost
         for message in self._started:
             message._state = STALE
         self._started.clear()
 
     def _check_current(self, message: Message) -> None:
         if message._state != STARTED:
-            raise (self._closed or self._stale)(f"message {message.id} of key {message.key!r}")
-
-    def _stale(self, what: str) -> ConsumerError:
-        return StaleDelivery(f"{what} was taken back from this delivery and will be handed out again", **self._about)
-
-    def _lost(self, what: str) -> ConsumerError:
-        return PartitionLost(
-            f"{what}: partition {self.partition} is no longer ours, it goes on elsewhere", **self._about
-        )
-
-    @property
-    def _about(self) -> About:
-        return {"stream": self.stream, "group": self.group, "partition": self.partition, "epoch": self.epoch}
+            raise (self._closed or stale)(message)
 
     @property
     def seen(self) -> Seen:
@@ -298,5 +393,5 @@ class KeyLanes:
 
     def progress(self) -> Progress:
         """What to store now."""
-        attempts = tuple(sorted(self._attempts.items()))
-        return Progress(self._offset, self._read, self._ahead.as_tuple(), attempts)
+        ranges, attempts = self._ahead.as_tuple(), tuple(sorted(self._attempts.items()))
+        return Progress(self._offset, self._read, ranges, attempts, self.caution.trying)

@@ -19,7 +19,7 @@ from segmenter.core import group as doc
 from segmenter.core import signals as sig
 from segmenter.core.beats import BEATS_PER_SESSION
 from segmenter.core.command import Command, Gone, PartitionSlot
-from segmenter.core.events import Announcement, Changed, Freed, Wanted
+from segmenter.core.events import Announcement, Asked, Changed, Freed, Wanted
 from segmenter.core.member import Hold, Member, Reason
 from segmenter.core.observations import Admitted, Departed, Granted, HandedBack, Lost, Missing, Observation, Reassigned
 from segmenter.core.partition import Behind, Claim, Claimed, Fenced, Held, Release, Released
@@ -178,6 +178,8 @@ class _Step:
                 if owner == self.member.me and self._hold(partition).state is State.FREE:
                     self._put(partition, epoch=epoch)
                     self._symbol(partition, Symbol.WANTED)
+            case Asked():
+                pass  # about what lies in the lane, which is not the machine's business
 
     # --- membership -------------------------------------------------------------------------------------------------
 
@@ -281,8 +283,9 @@ class _Step:
         hold, member = self._hold(partition), self.member
         evict = hold.owner if self._claimable(hold) else None
         slot = PartitionSlot(member.slot.stream, partition)
-        generation = member.document.generation
-        self._ask(partition, Claim(slot, member.slot.group, member.me, generation, hold.epoch, self._token(), evict))
+        generation, claim = member.document.generation, self._token()
+        terms = (hold.epoch, claim, evict, 0, member.window)
+        self._ask(partition, Claim(slot, member.slot.group, member.me, generation, *terms))
 
     def _do_repeat(self, partition: int) -> None:
         pending = self._hold(partition).pending
@@ -308,7 +311,8 @@ class _Step:
         slot, group = PartitionSlot(self.member.slot.stream, partition), self.member.slot.group
         epoch = self._hold(partition).epoch
         last = self.drained or sig.Drained(partition)
-        self._ask(partition, Release(slot, group, self.member.me, epoch, last.number, last.progress, start=last.start))
+        what = (last.number, last.progress, None, last.start, last.moves, last.window)
+        self._ask(partition, Release(slot, group, self.member.me, epoch, *what))
 
     def _do_wait(self, partition: int) -> None:
         hold = self._hold(partition)

@@ -43,8 +43,8 @@ def encode_headers(headers: Mapping[str, str]) -> bytes:
 class Message:
     """A message of one partition, in this delivery.
 
-    It is settled by ``ack()``, or given back by ``nack()``; both are local and take effect at once, and become
-    durable with the next commit.
+    It is settled by ``ack()``, given back by ``nack()``, or set aside by ``reject()`` or ``park()``; all of these are
+    local and take effect at once, and become durable with the next commit.
     """
 
     __slots__ = (
@@ -129,7 +129,7 @@ class Message:
 
     @property
     def settled(self) -> bool:
-        """Whether this delivery was acknowledged."""
+        """Whether this delivery was acknowledged, rejected or parked."""
         return self._state == SETTLED
 
     def handed_out_by(self, consumer: object) -> bool:
@@ -156,3 +156,25 @@ class Message:
             StaleDelivery, PartitionLost: as for ``ack``.
         """
         self._lanes.give_back(self, delay)
+
+    def reject(self, reason: str = "") -> None:
+        """Make a dead letter of the message, at once; its key goes on with the next one.
+
+        Args:
+            reason: why, for whoever looks at the dead letters.
+
+        Raises:
+            OutOfOrderAck, StaleDelivery, PartitionLost: as for ``ack``.
+        """
+        self._lanes.bury(self, reason)
+
+    def park(self, reason: str = "") -> None:
+        """Set the message aside, and all later ones of its key behind it, until somebody has them redriven.
+
+        Args:
+            reason: why, for whoever looks at what is parked.
+
+        Raises:
+            OutOfOrderAck, StaleDelivery, PartitionLost: as for ``ack``.
+        """
+        self._lanes.park(self, reason)

@@ -6,6 +6,7 @@ from attrs import frozen
 
 __all__ = [
     "Admitted",
+    "Congested",
     "DeadLettered",
     "Departed",
     "Gap",
@@ -106,6 +107,16 @@ class Truncation:
 
 
 @frozen
+class Congested:
+    """So much is set aside in a partition that it is read no further: have it redriven, replayed or discarded."""
+
+    member: str
+    partition: int
+    parked: int
+    dead: int
+
+
+@frozen
 class Stalled:
     """Nothing has moved for a while since nothing is acknowledged."""
 
@@ -188,21 +199,8 @@ class HandlerStands:
     attempt: int
 
 
-Observation = (
-    Admitted
-    | DeadLettered
-    | Departed
-    | Gap
-    | Granted
-    | Halted
-    | HandedBack
-    | HandlerStands
-    | HandlerTimedOut
-    | Lost
-    | Missing
-    | Parked
-    | Reassigned
-    | Retried
-    | Stalled
-    | Truncation
-)
+Membership = Admitted | Departed | Reassigned
+Holding = Congested | Granted | HandedBack | Lost | Stalled
+Loss = Gap | Missing | Truncation
+Trouble = DeadLettered | Halted | HandlerStands | HandlerTimedOut | Parked | Retried
+Observation = Membership | Holding | Loss | Trouble

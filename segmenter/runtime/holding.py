@@ -6,9 +6,12 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 
+from segmenter.core.caution import Caution
 from segmenter.core.command import Entry, PartitionSlot
 from segmenter.core.continuity import Cut, Memory, Seen, what_is_left
+from segmenter.core.errands import Errands
 from segmenter.core.lanes import KeyLanes
+from segmenter.core.parking import Parking
 from segmenter.core.partition import Claimed, Commit
 from segmenter.core.reading import has_room
 from segmenter.core.signals import Drained
@@ -44,21 +47,26 @@ class Holding:
             partition=slot.partition,
             epoch=grant.epoch,
             progress=what_is_left(grant),
+            parking=Parking(grant.aside),
+            caution=Caution(grant.unclean, grant.horizon),
             clock=clock,
             touched=lambda: touched(self),
             consumer=consumer,
         )
+        self.errands = Errands(self.lanes)
         self.draining = False
         self.paused = False
         self.listed = False  # among those that may have something to hand out
         self.seek: bytes = b""
+        self.stuck_window = 0  # above 0: it is to be released though something in flight will not end
         self.earlier = Memory()  # of an earlier hold, while it may tell something
         self.hooks: set[asyncio.Task[None]] = set()  # of the user's, still running
+        self.member = member
+        self.congested = False  # and it was told
         self.confirmed_at = clock()  # when the server last said that it is ours
         self.dirty_since = math.inf  # when the progress first differed from what is stored
         self._clock = clock
         self._group = group
-        self._member = member
         self._full = False
         self._stored = self.lanes.version if grant.progress.offset == self.lanes.position else BEFORE_ANY
         self._number = 0
@@ -92,6 +100,11 @@ class Holding:
         """What a later hold is to be compared with."""
         return Memory((self._settled, self.lanes.seen))
 
+    @property
+    def settled_down(self) -> bool:
+        """Whether all that was set aside so far is stored."""
+        return self._pending is None and self.lanes.parking.idle and not self.draining
+
     # --- commits ----------------------------------------------------------------------------------------------------
 
     @property
@@ -102,14 +115,16 @@ class Holding:
     @property
     def urgent(self) -> bool:
         """Whether a commit should not wait: somebody does, or nothing else is going on."""
-        return bool(self._waiters) or not (self.lanes.in_flight or self.lanes.startable)
+        idle = not (self.lanes.in_flight or self.lanes.startable)
+        return bool(self._waiters) or idle or self.lanes.parking.pressing
 
     def next_commit(self) -> Commit | None:
         """The commit to start now, if none is in flight and there is something to store."""
         if self._pending is not None or not self.dirty:
             return None
         self._number += 1
-        commit = Commit(self.slot, self._group, self._member, self.grant.epoch, self._number, self.lanes.progress())
+        what = (self._number, self.lanes.progress(), self.lanes.parking.take())
+        commit = Commit(self.slot, self._group, self.member, self.grant.epoch, *what)
         self._pending = (commit, self.lanes.version)
         self._asked_at = self._clock()
         self.dirty_since = math.inf
@@ -126,6 +141,7 @@ class Holding:
             self._pending = None
             self._asked_at = math.inf
             self._settled = Seen(commit.progress.offset, commit.progress.read)
+            self.lanes.caution.stored(commit.progress)
             self.confirmed_at = self._clock()
             self._resolve()
 
@@ -147,9 +163,11 @@ class Holding:
 
     def drained(self) -> Drained | None:
         """What to release with, once nothing is in flight any more."""
-        if not self.draining or self.lanes.in_flight or self._pending is not None or self.hooks:
+        in_flight = bool(self.lanes.in_flight or self.hooks) and not self.stuck_window
+        if not self.draining or self._pending is not None or in_flight:
             return None
-        return Drained(self.partition, self._number + 1, self.lanes.progress(), self.seek)
+        progress, moves = self.lanes.progress(), self.lanes.parking.take()
+        return Drained(self.partition, self._number + 1, progress, self.seek, moves, self.stuck_window)
 
     def released(self) -> None:
         """The release went through, with all the progress there was."""

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from attrs import evolve, frozen
 
 from segmenter.core.command import Command, Gone, GroupSlot, PartitionSlot, StreamSlot
+from segmenter.core.creation import CreateLane, CreatePartition, DropLane, DropPartition, Exists
 from segmenter.core.events import Changed
 from segmenter.core.group import (
     GroupConflict,
@@ -26,16 +27,7 @@ from segmenter.core.group import (
 )
 from segmenter.core.layout import FORMAT, Loaded, LoadStream, StreamConfig, StreamUpdated, UpdateStream
 from segmenter.core.log import format_position
-from segmenter.core.partition import (
-    CreateLane,
-    CreatePartition,
-    DropLane,
-    DropPartition,
-    Exists,
-    Probe,
-    Probed,
-    Release,
-)
+from segmenter.core.partition import Probe, Probed, Release
 from segmenter.errors import (
     BackendError,
     GroupNotEmpty,
@@ -74,7 +66,7 @@ class Lifecycle:
         self._nonce = host.nonce
         self._chance = host.chance
 
-    async def _execute(self, command: Command[Any, R]) -> R:
+    async def execute(self, command: Command[Any, R]) -> R:
         """Ask again for a while where that may help: all these commands are harmless to repeat."""
         backoff = Backoff(self._chance)
         for _ in range(LIMIT_ATTEMPTS - 1):
@@ -118,7 +110,7 @@ class Lifecycle:
             config = await self._stored(stream)
             if config is None:
                 config = StreamConfig(self._nonce(), partitions, partition_size, incarnation=self._nonce())
-                await self._execute(UpdateStream(StreamSlot(stream), None, config))
+                await self.execute(UpdateStream(StreamSlot(stream), None, config))
             elif config.state == "ready":
                 return _matching(stream, config, partitions, partition_size)
             else:
@@ -130,7 +122,7 @@ class Lifecycle:
         for _ in range(LIMIT_RACES):
             config = await self.load_stream(stream)
             changed = evolve(config, version=self._nonce(), partition_size=partition_size)
-            reply = await self._execute(UpdateStream(StreamSlot(stream), config.version, changed))
+            reply = await self.execute(UpdateStream(StreamSlot(stream), config.version, changed))
             if isinstance(reply, StreamUpdated):
                 return changed
         raise _contended("stream", stream)
@@ -145,11 +137,11 @@ class Lifecycle:
                 await self._roll_forward(stream, config)
             else:
                 removing = evolve(config, version=self._nonce(), state="removing")
-                await self._execute(UpdateStream(StreamSlot(stream), config.version, removing))
+                await self.execute(UpdateStream(StreamSlot(stream), config.version, removing))
         raise _contended("stream", stream)
 
     async def _stored(self, stream: str) -> StreamConfig | None:
-        reply: Loaded = await self._execute(LoadStream(StreamSlot(stream)))
+        reply: Loaded = await self.execute(LoadStream(StreamSlot(stream)))
         config = reply.config
         if config is not None and config.format > FORMAT:
             raise UnsupportedFormat(
@@ -163,15 +155,15 @@ class Lifecycle:
         after: StreamConfig | None
         if config.state == "creating":
             for slot in slots:
-                reply = await self._execute(CreatePartition(slot, config.incarnation, config.layout))
+                reply = await self.execute(CreatePartition(slot, config.incarnation, config.layout))
                 if isinstance(reply, Exists) and reply.incarnation != config.incarnation:
                     raise remains(slot)
             after = evolve(config, version=self._nonce(), state="ready")
         else:
             for slot in slots:
-                await self._execute(DropPartition(slot))
+                await self.execute(DropPartition(slot))
             after = None
-        await self._execute(UpdateStream(StreamSlot(stream), config.version, after))
+        await self.execute(UpdateStream(StreamSlot(stream), config.version, after))
 
     # --- groups -----------------------------------------------------------------------------------------------------
 
@@ -183,7 +175,7 @@ class Lifecycle:
             StreamLost: a partition of the stream is gone.
         """
         for _ in range(LIMIT_RACES):
-            loaded: GroupLoaded = await self._execute(LoadGroup(slot))
+            loaded: GroupLoaded = await self.execute(LoadGroup(slot))
             document = loaded.document
             if document is None or document.state == "removed":
                 fresh = GroupState(partitions, session_ms)
@@ -225,27 +217,27 @@ class Lifecycle:
         _refuse_members(slot, document, "moved")
         for number in range(document.partitions):
             lane = PartitionSlot(slot.stream, number)
-            probed: Probed | Gone = await self._execute(Probe(lane, slot.group))
+            probed: Probed | Gone = await self.execute(Probe(lane, slot.group))
             if isinstance(probed, Gone):
                 raise stream_lost(lane)
-            await self._execute(
+            await self.execute(
                 Release(lane, slot.group, "", probed.epoch, evict=probed.owner, start=start)  # nobody owns it now
             )
 
     async def _document(self, slot: GroupSlot) -> GroupState | None:
-        loaded: GroupLoaded = await self._execute(LoadGroup(slot))
+        loaded: GroupLoaded = await self.execute(LoadGroup(slot))
         return loaded.document
 
     async def _create_lanes(self, slot: GroupSlot, document: GroupState, start: bytes) -> None:
         for number in range(document.partitions):
             lane = PartitionSlot(slot.stream, number)
-            if isinstance(await self._execute(CreateLane(lane, slot.group, start)), Gone):
+            if isinstance(await self.execute(CreateLane(lane, slot.group, start)), Gone):
                 raise stream_lost(lane)
         await self._write(slot, document, document.on(Readied()), "readied")
 
     async def _remove_lanes(self, slot: GroupSlot, document: GroupState) -> None:
         for number in range(document.partitions):
-            await self._execute(DropLane(PartitionSlot(slot.stream, number), slot.group))
+            await self.execute(DropLane(PartitionSlot(slot.stream, number), slot.group))
         await self._write(slot, document, document.on(Removed()), "removed")
 
     async def _write(self, slot: GroupSlot, before: GroupState | None, after: GroupState, cause: str) -> None:
@@ -253,7 +245,7 @@ class Lifecycle:
         version = self._nonce()
         expect = before.version if before is not None else None
         event = Changed(version, cause, "", tuple(sorted(before.members)) if before is not None else ())
-        reply = await self._execute(UpdateGroup(slot, expect, evolve(after, version=version), event))
+        reply = await self.execute(UpdateGroup(slot, expect, evolve(after, version=version), event))
         assert isinstance(reply, GroupUpdated | GroupConflict)  # noqa: S101 - nobody is expired by these writes
 
 

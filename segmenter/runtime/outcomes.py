@@ -35,6 +35,7 @@ class Handling:
     max_processing_time_s: float = 300.0
     grace_s: float = 5.0  # that a handler may take to end once it was cancelled
     drain_timeout_s: float = 25.0
+    window: int = 2_000  # messages of a partition that may be in flight ahead of its progress
 
 
 def reason_of(error: BaseException) -> str:

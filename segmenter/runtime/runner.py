@@ -243,7 +243,9 @@ class Runner:
         """If no handler is left but such as do not end, what is in flight is free for whoever comes next."""
         if any(not slot.stuck for slot in crew.slots):
             return
-        if crew.holding.lanes.in_flight and (crew.holding.draining or self._leaving):
+        if crew.slots:
+            crew.holding.stuck_window = self._handling.window
+        elif crew.holding.lanes.in_flight and (crew.holding.draining or self._leaving):
             crew.holding.lanes.close()
         if not crew.slots:
             self._crews.pop(crew.holding.partition, None)

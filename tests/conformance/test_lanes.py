@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from attrs import evolve
+
 from segmenter.core.command import Gone
 from segmenter.core.partition import (
     Behind,
@@ -50,7 +52,8 @@ async def test_a_repeated_claim_gets_the_same_answer(place: Place) -> None:
     await place.create("a")
     await place.append(3)
     claim = Claim(ORDERS, "a", "m1", 1, 0, "c1")
-    assert await place.ask(claim) == await place.ask(claim)
+    granted = await place.ask(claim)
+    assert [await place.ask(claim), await place.ask(evolve(claim, generation=0))] == [granted, granted]
 
 
 @conforms
@@ -74,7 +77,8 @@ async def test_a_claim_of_an_older_generation_fails(place: Place) -> None:
     await place.create("a")
     reply = await place.ask(Claim(ORDERS, "a", "m1", 7, 0, "c1"))
     assert isinstance(reply, Claimed)
-    assert await place.ask(Claim(ORDERS, "a", "m2", 6, reply.epoch, "c2", evict="m1")) == Behind(7)
+    for member in ("m2", "m1"):
+        assert await place.ask(Claim(ORDERS, "a", member, 6, reply.epoch, "c2", evict="m1")) == Behind(7)
 
 
 @conforms
@@ -94,6 +98,9 @@ async def test_a_fenced_commit_is_refused(place: Place) -> None:
     assert await place.commit("m1", old, 1, last, 3) == Fenced("m2", new)
     assert await place.commit("m1", new, 1, last, 3) == Fenced("m2", new)
     assert await place.commit("m2", old, 1, last, 3) == Fenced("m2", new)
+    assert await place.commit("m2", new + 1, 1, last, 3) == Fenced("m2", new), "higher is not better"
+    ahead = Progress(last, 3, ((4, 5),), ((3, 2),))
+    assert await place.ask(Commit(ORDERS, "a", "m1", old, 1, ahead)) == Fenced("m2", new)
     assert (await place.probe()).progress == Progress()
 
 
@@ -155,6 +162,15 @@ async def test_nobody_else_can_release(place: Place) -> None:
     epoch = await place.claim("m1")
     assert await place.ask(Release(ORDERS, "a", "m2", epoch)) == Fenced("m1", epoch)
     assert await place.ask(Release(ORDERS, "a", "m1", epoch - 1)) == Fenced("m1", epoch)
+
+
+@conforms
+async def test_a_release_in_place_of_another_stores_nothing(place: Place) -> None:
+    await place.create("a")
+    _, last = ids(await place.append(3))
+    epoch = await place.claim("m1")
+    assert isinstance(await place.ask(Release(ORDERS, "a", "m2", epoch, 1, Progress(last, 3), evict="m1")), Released)
+    assert (await place.probe()).progress == Progress()
 
 
 @conforms

@@ -16,6 +16,7 @@ import attrs
 import redis
 from attrs import evolve
 
+from segmenter.core.aside import Aside
 from segmenter.core.command import Command, GroupSlot, PartitionSlot, Slot, StreamSlot
 from segmenter.core.group import GroupData
 from segmenter.core.layout import StreamConfig
@@ -25,6 +26,7 @@ from segmenter_memory import Store
 from segmenter_redis import RedisBackend
 from segmenter_redis.documents import config_from, group_from, progress_from
 from segmenter_redis.keys import Keys
+from segmenter_redis.letters import letters_from, requests_from
 
 __all__ = ["InMemory", "InRedis", "Terms", "canonical", "mapped"]
 
@@ -177,8 +179,16 @@ class InRedis:
             sealed=int(meta["sealed"]) if "sealed" in meta else None,
             log=self._log(self.keys.log(slot)),
             producers=producers,
-            lanes={group: _lane(lanes, group) for group in groups},
+            lanes={group: _lane(lanes, group, self._aside(slot, group)) for group in groups},
         )
+
+    def _aside(self, slot: PartitionSlot, group: str) -> Aside:
+        flat = [
+            list(itertools.chain(*self.client.hgetall(key(slot, group)).items()))
+            for key in (self.keys.parked, self.keys.dead, self.keys.requests)
+        ]
+        parked, dead = (tuple(sorted(letters_from(shelf), key=lambda letter: letter.place)) for shelf in flat[:2])
+        return Aside(parked, dead, requests_from(flat[2]))
 
     def _group(self, slot: GroupSlot) -> GroupData | None:
         stored = self._hash(self.keys.document(slot))
@@ -201,14 +211,17 @@ def _producer(packed: bytes) -> Producer:
     return Producer(int(epoch), int(first), int(count), first_id, last_id, int(seen_ms))
 
 
-def _lane(lanes: dict[str, bytes], group: str) -> Lane:
+def _lane(lanes: dict[str, bytes], group: str, aside: Aside) -> Lane:
     it = {name.removeprefix(f"{group}:"): value for name, value in lanes.items() if name.startswith(f"{group}:")}
     return Lane(
-        progress=progress_from(it["offset"], it["read"], it["ranges"], it["attempts"]),
+        progress=progress_from(it["offset"], it["read"], it["ranges"], it["attempts"], it["trying"]),
         owner=it["owner"].decode() or None,
         epoch=int(it["epoch"]),
         generation=int(it["generation"]),
         claim=it["claim"].decode(),
         history=it["history"].decode(),
         number=int(it["number"]),
+        unclean=int(it["unclean"]),
+        horizon=int(it["horizon"]),
+        aside=aside,
     )

@@ -18,25 +18,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from segmenter.core import group as groups
+from segmenter.core.aside import Letter, Moves, Request, Shelf
 from segmenter.core.beats import Beat
 from segmenter.core.command import Command, GroupSlot, PartitionSlot, Slot, StreamSlot
+from segmenter.core.creation import CreateLane, CreatePartition, DropLane, DropPartition
 from segmenter.core.events import Changed, Freed, Wanted
 from segmenter.core.group import Announce, GroupData, GroupEvent, GroupState, LoadGroup, UpdateGroup
 from segmenter.core.layout import LoadStream, StreamConfig, UpdateStream
+from segmenter.core.letters import ListLetters, Purge, Redrive, Replay
 from segmenter.core.log import Record
-from segmenter.core.partition import (
-    Claim,
-    Commit,
-    CreateLane,
-    CreatePartition,
-    DropLane,
-    DropPartition,
-    Lane,
-    PartitionState,
-    Probe,
-    Progress,
-    Release,
-)
+from segmenter.core.partition import Claim, Commit, Lane, PartitionState, Probe, Progress, Release
 from segmenter.core.retention import Append, Trim
 from segmenter_redis.codec import REPLIES
 from tests.stateful.agreement import InMemory, InRedis, Terms, canonical, mapped
@@ -55,11 +46,25 @@ NUMBERS = st.sampled_from([0, 0, 0, 1])  # of a partition
 SOMETIMES = st.sampled_from([False] * 4 + [True])
 SELDOM = st.sampled_from([False] * 19 + [True])
 PAIRS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=2).map(tuple)
+ATTEMPTS = st.dictionaries(st.integers(0, 9), st.integers(1, 9), max_size=2).map(lambda counts: sorted(counts.items()))
+TRYING = st.sampled_from([-1, -1, 0, 2, 9])
+WINDOWS = st.sampled_from([0, 0, 3, 100])
 RECORDS = st.builds(
     Record,
     key=st.sampled_from([b"", b"k", b"key \r\n\x00\xff"]),
     data=st.sampled_from([b"", b"d", bytes(range(256))]),
     headers=st.sampled_from([b"", b"", b"h"]),
+)
+KEYS = st.sampled_from([b"", b"k", b"key \r\n:\x00\xff"])
+LETTERS = st.builds(
+    Letter,
+    ordinal=st.integers(0, 9),
+    entry_id=st.just(b"7-7"),
+    key=KEYS,
+    data=st.sampled_from([b"", b"\n", bytes(range(256))]),
+    headers=st.sampled_from([b"", b"h\n"]),
+    attempts=st.integers(0, 5),
+    reason=st.sampled_from(["", "ValueError: \n\u20ac"]),
 )
 EVENTS: st.SearchStrategy[GroupEvent] = st.one_of(
     st.builds(groups.Joined, member=MEMBERS),
@@ -141,7 +146,27 @@ class PartitionsAgree(Agreement):
         state = self.partition(slot)
         first = state.log.first_ordinal if state else 0
         places = [(b"0-0", 0), (BEYOND, 9), *((at, first + n + 1) for n, at in enumerate(self.ids(slot)))]
-        return st.builds(lambda place, *pairs: Progress(*place, *pairs), st.sampled_from(places), PAIRS, PAIRS)
+
+        def build(place: tuple[bytes, int], ranges: Any, attempts: Any, trying: int) -> Progress:
+            return Progress(*place, ranges, tuple(attempts), trying)
+
+        return st.builds(build, st.sampled_from(places), PAIRS, ATTEMPTS, TRYING)
+
+    def moves(self, slot: PartitionSlot, group: str) -> st.SearchStrategy[Moves]:
+        """Something to set aside, mostly; and something of what is, to take back."""
+        aside = self.lane(slot, group).aside
+        some = st.lists(LETTERS, max_size=2, unique_by=lambda letter: letter.place).map(tuple)
+        return st.builds(
+            Moves,
+            park=some,
+            bury=some,
+            unpark=_some_of([*(letter.place for letter in aside.parked), (9, b"k")]),
+            heeded=_some_of([*aside.requests, Request("redrive", b"k", "an earlier one")]),
+        )
+
+
+def _some_of(things: list[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.lists(st.sampled_from(things), max_size=2, unique=True).map(tuple)
 
 
 class LanesAgree(PartitionsAgree):
@@ -161,7 +186,8 @@ class LanesAgree(PartitionsAgree):
         claim = data.draw(st.sampled_from([lane.claim or "c0", "c1", self.fresh(), self.fresh()]))
         generation = max(0, lane.generation + data.draw(st.sampled_from([0, 0, 1, -1])))
         floor = data.draw(st.sampled_from([0, 0, 0, FLOOR]))
-        self.ask(Claim(slot, group, member, generation, STALE if stale else lane.epoch, claim, evict, floor))
+        epoch, window = STALE if stale else lane.epoch, data.draw(WINDOWS)
+        self.ask(Claim(slot, group, member, generation, epoch, claim, evict, floor, window))
 
     @rule(number=NUMBERS, group=GROUPS, member=CALLERS, stale=SOMETIMES, step=st.integers(-1, 2), data=st.data())
     def commit(self, number: int, group: str, member: str | None, stale: bool, step: int, data: st.DataObject) -> None:
@@ -172,7 +198,9 @@ class LanesAgree(PartitionsAgree):
             self.memory.store.history = self.redis.history
         caller = member or lane.owner or "nobody"
         progress = data.draw(self.progress(slot))
-        self.ask(Commit(slot, group, caller, STALE if stale else lane.epoch, max(0, lane.number + step), progress))
+        moves = data.draw(self.moves(slot, group) | st.just(Moves()))
+        epoch = STALE if stale else lane.epoch
+        self.ask(Commit(slot, group, caller, epoch, max(0, lane.number + step), progress, moves))
 
     @rule(number=NUMBERS, group=GROUPS, member=CALLERS, evict=EVICTED, stale=SOMETIMES, data=st.data())
     def release(
@@ -184,7 +212,25 @@ class LanesAgree(PartitionsAgree):
         count = data.draw(st.sampled_from([0, lane.number, lane.number + 1]))
         progress = data.draw(self.progress(slot)) if count else Progress()
         start = data.draw(st.just(b"") | self.starts(slot))
-        self.ask(Release(slot, group, caller, STALE if stale else lane.epoch, count, progress, evict, start))
+        epoch, moves = STALE if stale else lane.epoch, data.draw(self.moves(slot, group))
+        self.ask(Release(slot, group, caller, epoch, count, progress, evict, start, moves, data.draw(WINDOWS)))
+
+    @rule(number=NUMBERS, group=GROUPS, what=st.sampled_from(["redrive", "discard"]), key=KEYS | st.none())
+    def redrive(self, number: int, group: str, what: Any, key: bytes | None) -> None:
+        self.ask(Redrive(self.slot(number), group, Request(what, key, self.fresh())))
+
+    @rule(number=NUMBERS, group=GROUPS, shelf=st.sampled_from(["parked", "dead"]), key=KEYS | st.none(), data=st.data())
+    def list_letters(self, number: int, group: str, shelf: Shelf, key: bytes | None, data: st.DataObject) -> None:
+        count, after = data.draw(st.integers(0, 3)), data.draw(st.integers(-1, 9))
+        self.ask(ListLetters(self.slot(number), group, shelf, count, after, key))
+
+    @rule(number=NUMBERS, group=GROUPS, again=st.booleans(), everything=SOMETIMES, data=st.data())
+    def replay_or_purge(self, number: int, group: str, again: bool, everything: bool, data: st.DataObject) -> None:
+        slot = self.slot(number)
+        dead = self.lane(slot, group).aside.dead
+        letters = data.draw(_some_of([*dead, Letter(9, b"7-7", b"nobody", b"d")]))
+        places = None if everything else tuple(letter.place for letter in letters)
+        self.ask(Replay(slot, group, letters) if again else Purge(slot, group, places))
 
     @rule(number=NUMBERS, group=GROUPS)
     def probe(self, number: int, group: str) -> None:
@@ -209,15 +255,19 @@ class LogsAgree(PartitionsAgree):
         self.ask(CreatePartition(slot, self.fresh(), layout))
 
     @rule(number=NUMBERS, really=SELDOM)
-    def drop_or_seal(self, number: int, really: bool) -> None:
+    def drop(self, number: int, really: bool) -> None:
+        if really:
+            self.ask(DropPartition(self.slot(number)))
+
+    @rule(number=NUMBERS, really=SOMETIMES)
+    def seal(self, number: int, really: bool) -> None:
         """No command seals a partition yet, but Append knows of it."""
         slot = self.slot(number)
         state = self.partition(slot)
         if really and state and state.sealed is None:
             self.memory.store.slots[slot] = evolve(state, sealed=1)
             self.redis.client.hset(self.redis.keys.meta(slot), "sealed", 1)
-        elif really:
-            self.ask(DropPartition(slot))
+            self.ask(Append(slot, "another", 1, 1, [Record(b"k", b"d")], CAPACITY, state.layout))
 
     @rule(number=NUMBERS, group=GROUPS, data=st.data())
     def settle(self, number: int, group: str, data: st.DataObject) -> None:

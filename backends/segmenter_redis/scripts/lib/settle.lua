@@ -5,6 +5,10 @@ local function settle(log_key, lanes, group, lane, number, progress)
   local last = look(log_key).last
   if later(progress.offset, last) then return {'Truncated', last} end
   progress.number = number
+  if lane.unclean ~= '0' and tonumber(progress.read) >= tonumber(lane.horizon) then
+    progress.unclean, progress.horizon = '0', '0'
+  end
   change_lane(lanes, group, lane, progress)
+  if KEYS[6] then move(KEYS[4], KEYS[5], KEYS[6], MOVES) end
   return {'Committed'}
 end
