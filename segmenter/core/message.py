@@ -132,6 +132,11 @@ class Message:
         """Whether this delivery was acknowledged, rejected or parked."""
         return self._state == SETTLED
 
+    @property
+    def current(self) -> bool:
+        """Whether this delivery counts: it is not settled, and not taken or given back."""
+        return self._state == STARTED
+
     def handed_out_by(self, consumer: object) -> bool:
         """Whether it came through this consumer, in this delivery or an earlier one."""
         return self._lanes.consumer is consumer

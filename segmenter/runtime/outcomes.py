@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from attrs import field, frozen
 
 from segmenter.config import OnExhausted
+from segmenter.core.aside import LIMIT_REASON
 from segmenter.core.command import GroupSlot
 from segmenter.core.message import Message
 from segmenter.core.observations import DeadLettered, Halted, Observation, Parked, Retried
@@ -16,8 +17,6 @@ from segmenter.errors import ConsumerError, PartitionLost, Reject, RetriesExhaus
 from segmenter.runtime.failures import retries_exhausted
 
 __all__ = ["Handling", "Outcomes", "reason_of"]
-
-LIMIT_REASON = 1_000  # characters that are kept
 
 _log = logging.getLogger("segmenter.worker")
 

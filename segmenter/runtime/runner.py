@@ -185,14 +185,13 @@ class Runner:
                 self._fill(crew)
 
     async def _handle_batch(self, slot: Slot, taken: list[Message]) -> None:
-        failed: set[bytes] = set()  # keys whose later messages were taken back with the one that failed
         for portion in _portions(taken):
-            current = [message for message in portion if message.raw_key not in failed] if failed else portion
+            # With a message that failed or is parked, the later ones of its key are taken back.
+            current = [message for message in portion if message.current]
             if slot.why or slot.crew.holding.draining:
                 return
             if current:
                 await self._handle(slot, current)
-                failed.update(message.raw_key for message in current if not message.settled)
 
     async def _handle(self, slot: Slot, messages: list[Message]) -> None:
         if messages[0].attempt > self._attempts:

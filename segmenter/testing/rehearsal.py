@@ -24,7 +24,7 @@ from segmenter_memory import MemoryBackend, Store
 if TYPE_CHECKING:
     from segmenter.worker import Worker
 
-__all__ = ["Handled", "Inline", "Rehearsal", "SetAside"]
+__all__ = ["Failed", "Handled", "Inline", "Rehearsal"]
 
 R = TypeVar("R")
 P = ParamSpec("P")
@@ -46,7 +46,7 @@ class Handled:
 
 
 @frozen
-class SetAside:
+class Failed:
     """A message is parked, a dead letter, or waits to be tried again."""
 
     stream: str
@@ -79,10 +79,10 @@ class Rehearsal:
 
     def __init__(self, worker: Worker) -> None:
         self.handled: list[Handled] = []
-        self.parked: list[SetAside] = []
-        self.dead: list[SetAside] = []
+        self.parked: list[Failed] = []
+        self.dead: list[Failed] = []
         self._worker = worker
-        self._waiting: dict[tuple[GroupSlot, int, str], SetAside] = {}
+        self._waiting: dict[tuple[GroupSlot, int, str], Failed] = {}
         self._values: dict[tuple[GroupSlot, int, str], Any] = {}
         self._forms = {slot.stream: handler.form for slot, handler in worker.handlers.items()}
         self._segmenter: Segmenter
@@ -92,7 +92,7 @@ class Rehearsal:
     # --- what there is to look at -----------------------------------------------------------------------------------
 
     @property
-    def retries(self) -> list[SetAside]:
+    def retries(self) -> list[Failed]:
         """The messages that have failed and wait to be tried again."""
         return list(self._waiting.values())
 
@@ -230,7 +230,7 @@ class Rehearsal:
         if not isinstance(seen, Retried | Parked | DeadLettered):
             return
         place = (slot, seen.partition, seen.id)
-        aside = SetAside(slot.stream, slot.group, seen.key, self._values.get(place), seen.attempt, seen.reason)
+        aside = Failed(slot.stream, slot.group, seen.key, self._values.get(place), seen.attempt, seen.reason)
         self._waiting.pop(place, None)
         match seen:
             case Retried():
