@@ -207,6 +207,11 @@ class Worker:
             self._stopping.set()
             await self._ended.wait()
 
+    def request_stop(self) -> None:
+        """Ask it to end as by ``stop``, without waiting for that; handlers may do so."""
+        if self._stopping is not None:
+            self._stopping.set()
+
     def main(self) -> None:
         """Run until SIGTERM or SIGINT, draining; a second signal ends the process at once, with exit code 130.
 
@@ -215,7 +220,7 @@ class Worker:
         Raises:
             SegmenterError: as for ``run``.
         """
-        serve(self.run, lambda: None if self._stopping is None else self._stopping.set())
+        serve(self.run, self.request_stop)
 
     # --- while it runs ----------------------------------------------------------------------------------------------
 

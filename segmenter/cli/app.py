@@ -16,6 +16,7 @@ from rich.console import Console
 from segmenter.cli.codes import Exit
 from segmenter.cli.demo.command import Script, play
 from segmenter.cli.doctor import as_json, examine, exit_code, show
+from segmenter.cli.run import run_workers
 from segmenter.config import MIN_SESSION_S
 from segmenter.connect import ENVIRONMENT_VARIABLE
 from segmenter.errors import BackendError, InvalidArgument, NonExistentStream, SegmenterError
@@ -106,6 +107,9 @@ def doctor(
     else:
         show(findings, Console())
     return exit_code(findings)
+
+
+app.command(run_workers, name="run")
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
