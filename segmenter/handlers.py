@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from contextvars import copy_context
+from operator import attrgetter
 from typing import Any, Protocol, TypedDict, TypeVar, get_args, overload
 
 from attrs import field, frozen
@@ -178,16 +179,16 @@ def _invocation(handler: Handler, executor: Executor) -> Invoke:
 
 
 def _arguments(form: Format[Any], *, batch: bool, both: bool) -> Callable[[list[Message]], tuple[object, ...]]:
-    decoded = form.decoded
-
-    def values(taken: list[Message]) -> list[object]:
-        return [decoded(message.data) for message in taken]
-
+    value: Callable[[Message], object] = attrgetter("data")
+    if form.decode is not None:
+        value = lambda message: form.decoded(message.data)  # noqa: E731 - one of two
+    if batch and both:
+        return lambda taken: (list(map(value, taken)), list(taken))
     if batch:
-        return (lambda taken: (values(taken), list(taken))) if both else (lambda taken: (values(taken),))
+        return lambda taken: (list(map(value, taken)),)
     if both:
-        return lambda taken: (decoded(taken[0].data), taken[0])
-    return lambda taken: (decoded(taken[0].data),)
+        return lambda taken: (value(taken[0]), taken[0])
+    return lambda taken: (value(taken[0]),)
 
 
 async def _in_thread(executor: Executor, function: Callable[..., object], arguments: tuple[object, ...]) -> None:

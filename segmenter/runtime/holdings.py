@@ -113,4 +113,5 @@ class Holdings:
     def _unlist(self, holding: Holding) -> None:
         if holding.listed:
             holding.listed = False
-            self._candidates.remove(holding)
+            if self.offered is None:
+                self._candidates.remove(holding)

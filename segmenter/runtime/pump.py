@@ -270,9 +270,9 @@ class Pump:
 
         This runs for every message, so whatever is done once for many of them stands behind a condition.
         """
-        now = self._standstill.moved()
+        self._standstill.moved()
         if holding.dirty_since == math.inf:
-            holding.dirty_since = now
+            holding.dirty_since = now = self._host.clock()
             if now + self._options.commit_interval_s < self._alarm.at:
                 self.wake()
         if holding.lanes.startable:

@@ -32,6 +32,7 @@ from segmenter.runtime.pump import Pump
 
 __all__ = ["Runner"]
 
+TURN_S = 0.005  # that a slot goes on without giving others their turn
 SHORTEST_S = 0.001  # so that a clock behind the loop's cannot make a loop without an end
 
 Why = Literal["overdue", "drained", "lost"]
@@ -40,24 +41,24 @@ Why = Literal["overdue", "drained", "lost"]
 class Crew:
     """The slots at work for one holding."""
 
-    __slots__ = ("cancel_at", "holding", "overdue", "settling", "slots")
+    __slots__ = ("cancel_at", "holding", "overdue", "slots")
 
-    def __init__(self, holding: Holding, cancel_at: float) -> None:
+    def __init__(self, holding: Holding) -> None:
         self.holding = holding
         self.slots: set[Slot] = set()
         self.overdue = 0  # handlers that were cancelled for the time they took, and are still there
-        self.cancel_at = cancel_at  # when those still at work are cancelled, since the partition is to move
-        self.settling = False  # a slot is settling, and will look for more by itself
+        self.cancel_at = math.inf  # when those still at work are cancelled, since the partition is to move
 
 
 class Slot:
     """Whoever handles one message at a time."""
 
-    __slots__ = ("cancelled_at", "crew", "messages", "started_at", "stuck", "task", "why")
+    __slots__ = ("cancelled_at", "crew", "messages", "started_at", "stuck", "task", "turned_at", "why")
 
     def __init__(self, crew: Crew) -> None:
         self.crew = crew
-        self.started_at = math.inf
+        self.started_at = math.inf  # the handler that is at work
+        self.turned_at = -math.inf  # when others last had their turn, at the latest
         self.messages: list[Message] = []
         self.cancelled_at = math.inf
         self.why: Why | None = None  # it was cancelled
@@ -94,7 +95,9 @@ class Runner:
             halt=self._fail,
         )
         self._invoke = handling.invoke
+        self._concurrency = handling.key_concurrency
         self._portion = handling.batch or 1
+        self._whole = handling.batch is not None
         self._attempts = handling.retry.attempts
         self._timer: asyncio.TimerHandle | None = None
         self._leaving = False
@@ -139,8 +142,9 @@ class Runner:
 
     def stop(self, within_s: float) -> None:
         """Start nothing more, let the handlers end, cancel those that have not after a while, and leave."""
-        self._leaving = True
-        self._pump.leave(drain=True)
+        if not self._leaving:
+            self._leaving = True
+            self._pump.leave(drain=True)
         deadline = self._clock() + within_s
         for crew in self._crews.values():
             crew.cancel_at = min(crew.cancel_at, deadline)
@@ -150,27 +154,28 @@ class Runner:
     # --- starting ---------------------------------------------------------------------------------------------------
 
     def _offered(self, holding: Holding) -> None:
-        """Something of a holding may start."""
+        """Something of a holding may start. While it is listed, somebody sees to it, and it is not offered."""
         crew = self._crews.get(holding.partition)
-        if crew is None:
-            crew = self._crews[holding.partition] = Crew(holding, math.inf)
+        if crew is not None:
             self._fill(crew)
-            if not crew.slots:
-                del self._crews[holding.partition]
-        elif not crew.settling:
+        elif taken := self._pump.take(self._portion, whole_batch=self._whole, of=holding):
+            crew = self._crews[holding.partition] = Crew(holding)
+            self._start(crew, taken)
             self._fill(crew)
 
     def _fill(self, crew: Crew) -> None:
-        while len(crew.slots) < self._handling.key_concurrency and (taken := self._next(crew)):
-            slot = Slot(crew)
-            crew.slots.add(slot)
-            slot.task = self._loop.create_task(self._work(slot, taken))
-            slot.task.add_done_callback(lambda task, slot=slot: self._ended(slot, task))  # type: ignore[misc]
+        while len(crew.slots) < self._concurrency and (taken := self._next(crew)):
+            self._start(crew, taken)
+        crew.holding.listed = len(crew.slots) >= self._concurrency
+
+    def _start(self, crew: Crew, taken: list[Message]) -> None:
+        slot = Slot(crew)
+        crew.slots.add(slot)
+        slot.task = self._loop.create_task(self._work(slot, taken))
+        slot.task.add_done_callback(lambda task: self._ended(slot, task))
 
     def _next(self, crew: Crew) -> list[Message]:
-        if crew.overdue:
-            return []
-        return self._pump.take(self._portion, whole_batch=self._handling.batch is not None, of=crew.holding)
+        return [] if crew.overdue else self._pump.take(self._portion, whole_batch=self._whole, of=crew.holding)
 
     async def _work(self, slot: Slot, taken: list[Message]) -> None:
         """Handle one message or batch after the other, until nothing may start or the slot is told to end."""
@@ -180,8 +185,11 @@ class Runner:
                 await self._handle(slot, taken)
             else:
                 await self._handle_batch(slot, taken)
+            if slot.started_at - slot.turned_at > TURN_S:
+                slot.turned_at, slot.started_at = slot.started_at, math.inf
+                await asyncio.sleep(0)  # for handlers that never wait for anything: others want their turn
             taken = [] if slot.why else self._next(crew)
-            if len(crew.slots) < self._handling.key_concurrency and crew.holding.lanes.startable:
+            if len(crew.slots) < self._concurrency:
                 self._fill(crew)
 
     async def _handle_batch(self, slot: Slot, taken: list[Message]) -> None:
@@ -208,14 +216,13 @@ class Runner:
             error = cancelled
         except Exception as raised:
             error = raised
-        slot.crew.settling = True
+        slot.crew.holding.listed = True  # this slot looks for more by itself
         if slot.why is not None:
             self._ended_when_told(slot, error)
         elif error is None:
             self._outcomes.returned(messages)
         else:
             self._outcomes.failed(messages, error)
-        slot.crew.settling = False
 
     def _ended_when_told(self, slot: Slot, error: BaseException | None) -> None:
         """A handler that was cancelled has ended. A cancelled attempt is none, unless it took too long."""
@@ -233,10 +240,13 @@ class Runner:
 
     def _ended(self, slot: Slot, task: asyncio.Task[None]) -> None:
         """A slot has nothing more to do."""
-        slot.crew.slots.discard(slot)
+        crew = slot.crew
+        crew.slots.discard(slot)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(as_segmenter_error(error))
-        self._dissolve(slot.crew)
+        if crew.slots:
+            self._fill(crew)
+        self._dissolve(crew)
 
     def _dissolve(self, crew: Crew) -> None:
         """If no handler is left but such as do not end, what is in flight is free for whoever comes next."""
@@ -247,7 +257,8 @@ class Runner:
         elif crew.holding.lanes.in_flight and (crew.holding.draining or self._leaving):
             crew.holding.lanes.close()
         if not crew.slots:
-            self._crews.pop(crew.holding.partition, None)
+            crew.holding.listed = False
+            del self._crews[crew.holding.partition]
             self._gate.open(crew.holding.partition)
         self._pump.wake()
         self._look_whether_idle()

@@ -13,7 +13,7 @@ STALLED_S = 1.0  # without a message handed out or settled, while some are in fl
 
 
 class Standstill:
-    """Tells the keys that everything waits for, once each time that nothing moves."""
+    """Tells the keys that everything waits for, once each time that nothing moves; handlers may take long."""
 
     def __init__(self, holdings: Holdings, clock: Callable[[], float]) -> None:
         self._holdings = holdings
@@ -25,15 +25,15 @@ class Standstill:
         """When it will be one, unless something moves."""
         return self._moved_at + STALLED_S
 
-    def moved(self) -> float:
-        """A message was handed out or settled; tell when."""
-        self._moved_at = self._clock()
-        return self._moved_at
+    def moved(self) -> None:
+        """A message was handed out or settled."""
+        if self._holdings.offered is None:
+            self._moved_at = self._clock()
 
     def keys(self, now: float) -> tuple[str, ...]:
-        """The keys waited for, if it is one and has not been told; handlers that somebody attends to may take long."""
+        """The keys waited for, if it is one and has not been told."""
         if now < self.at:
             return ()
         self._moved_at = math.inf
-        idle = self._holdings.offered is None and not self._holdings.available.is_set()
+        idle = not self._holdings.available.is_set()
         return tuple(key for holding in self._holdings for key in holding.lanes.waiting_keys) if idle else ()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import attrs
@@ -226,6 +228,36 @@ async def test_what_comes_while_slots_are_free_is_started_at_once(world: World) 
         await orders.send(f"k{number}", b"")
         await asyncio.sleep(0.5)
         assert started[number] - sent_at < 0.01
+
+
+def test_handlers_that_wait_for_nothing_leave_others_their_turn() -> None:
+    """A backlog of them would otherwise stop everything else, commits included, until it is worked off."""
+
+    async def main() -> None:
+        worker, turns = Worker("memory://worker-turns", group="g"), list[int]()
+        handled = 0
+
+        @worker.handler("orders")
+        async def busy(_data: bytes) -> None:
+            nonlocal handled
+            handled += 1
+            ends = time.perf_counter() + 0.001
+            while time.perf_counter() < ends:
+                pass
+
+        async with Segmenter("memory://worker-turns") as segmenter:
+            orders = await segmenter.register_stream("orders", partitions=1)
+            await orders.send_many([(f"k{n}", b"") for n in range(300)])
+            running = asyncio.create_task(worker.run())
+            while handled < 300:
+                await asyncio.sleep(0)
+                turns.append(handled)
+            await worker.stop()
+            await running
+        jumps = [after - before for before, after in pairwise(turns)]
+        assert max(jumps) < 30
+
+    asyncio.run(main())
 
 
 @virtually

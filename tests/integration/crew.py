@@ -105,6 +105,17 @@ class Crew:
         async with asyncio.timeout(LIMIT_S):
             return await self.processes[name].wait()
 
+    async def insisted(self, name: str) -> int:
+        """Signal until a process ends; return its exit code.
+
+        A signal that comes while another one is being delivered may go to a thread that does not wake the main one.
+        """
+        while True:
+            self.signal(name)
+            done, _ = await asyncio.wait([asyncio.ensure_future(self.ended(name))], timeout=1)
+            if done:
+                return self.processes[name].returncode or 0
+
     async def dismiss(self) -> None:
         """End what is left."""
         for process in self.processes.values():

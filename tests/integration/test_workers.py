@@ -74,8 +74,7 @@ def test_a_second_signal_ends_the_process_at_once(newest_server: Server, namespa
         await orders.send("b", "block 100")  # the loop: none of its callbacks would be called
         await crew.until(lambda: len(crew.of("began")) == 2)
         crew.signal("one", signal.SIGINT)
-        crew.signal("one", signal.SIGTERM)
-        assert await crew.ended("one") == Exit.INTERRUPTED
+        assert await crew.insisted("one") == Exit.INTERRUPTED
 
     play(scene, newest_server, namespace)
 
