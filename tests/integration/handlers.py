@@ -46,7 +46,7 @@ async def handle(order: str, message: Message) -> None:
     verb, _, argument = order.partition(" ")
     match verb:
         case "nap":
-            await asyncio.sleep(float(argument))
+            await nap(float(argument))
         case "block":
             threading.Event().wait(float(argument))
         case "raise":
@@ -60,11 +60,16 @@ async def handle(order: str, message: Message) -> None:
     tell("ended", message.key, order, message.attempt)
 
 
+async def nap(for_s: float) -> None:
+    """What a handler does that waits for the outside world."""
+    await asyncio.wait([asyncio.ensure_future(asyncio.Event().wait())], timeout=for_s)
+
+
 async def deaf() -> None:
     """Go on whatever happens."""
     while True:
         try:
-            await asyncio.sleep(3600)
+            await nap(3600)
         except asyncio.CancelledError:
             tell("cancelled")
 
