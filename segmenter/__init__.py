@@ -7,7 +7,7 @@ from segmenter.consumer import Consumer
 from segmenter.core.message import Fence, Message
 from segmenter.core.retry import Retry
 from segmenter.errors import *  # noqa: F403 - the whole tree of exceptions is public
-from segmenter.runtime.sender import Sent
+from segmenter.runtime.sent import Sent
 from segmenter.segmenter import Segmenter
 from segmenter.shelves import SetAside, Shelves
 from segmenter.snapshot import GroupSnapshot, MemberSnapshot, PartitionSnapshot

@@ -63,7 +63,7 @@ class Format(Generic[C]):
             InvalidArgument: the value is not of the type, or cannot be encoded.
         """
         if self.encode is None:
-            return _plain(value)
+            return value  # type: ignore[return-value]
         try:
             return self.encode(value)
         except Exception as error:
@@ -108,14 +108,6 @@ def _own(codec: Codec[C]) -> Format[C]:
     if not isinstance(codec, Codec):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise InvalidArgument(f"type {codec!r}: use a type, or an object with encode() and decode()")
     return Format(type(codec).__name__, codec.encode, codec.decode)
-
-
-def _plain(value: Any) -> bytes:
-    if not isinstance(value, bytes | bytearray | memoryview):
-        raise InvalidArgument(
-            f"data is of type {type(value).__name__}: encode it to bytes first, or give the stream a type="
-        )
-    return bytes(value)  # pyright: ignore[reportUnknownArgumentType]
 
 
 # --- the ways to encode ---------------------------------------------------------------------------------------------

@@ -156,7 +156,8 @@ class Segmenter:
         await self.lifecycle.remove_stream(name)
 
     def _stream(self, name: str, config: StreamConfig, options: StreamOptions, form: Format[T]) -> Stream[T]:
-        stream = Stream(name, config, options, self.session, self.lifecycle, self.host.nonce(), self.host, form)
+        producer, place = self.host.nonce(), self._backend
+        stream = Stream(name, config, options, self.session, self.lifecycle, producer, self.host, form, place)
         self._streams.append(stream)
         return stream
 
@@ -259,6 +260,7 @@ class Segmenter:
             heart=self._beating(),
             host=self.host,
             hooks=evolve(hooks, observers=[logged(slot), *hooks.observers]),
+            place=self._backend,
         )
 
     # --- groups -----------------------------------------------------------------------------------------------------

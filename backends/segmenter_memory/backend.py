@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from attrs import evolve
 
-from segmenter.core.command import Command, GroupSlot, PartitionSlot, Read, ReadReply, Slot
+from segmenter.core.command import Command, Crossing, GroupSlot, PartitionSlot, Read, ReadReply, Slot
 from segmenter.core.group import GroupData
 from segmenter.core.log import Log
 from segmenter.core.partition import PartitionState
@@ -45,18 +45,27 @@ class Store:
     def apply(self, command: Command[Any, R]) -> R:
         """Execute a command as one step, and wake whoever waits for entries."""
         with self._lock:
-            state = self.slots.get(command.slot)
-            if isinstance(state, PartitionState):
-                state = evolve(state, history=self.history)
-            state, reply = command.apply(state, self._clock_us())
-            if state is None:
-                self.slots.pop(command.slot, None)
-            else:
-                self.slots[command.slot] = state
+            state, reply = command.apply(self._state(command.slot), self._clock_us())
+            self._store(command.slot, state)
             waiting = list(self._waiting.values())
         for wake in waiting:
             wake()
         return reply
+
+    def _state(self, slot: Slot | Crossing) -> Any:
+        if isinstance(slot, Crossing):
+            return self._state(slot.here), self._state(slot.there)
+        state = self.slots.get(slot)
+        return evolve(state, history=self.history) if isinstance(state, PartitionState) else state
+
+    def _store(self, slot: Slot | Crossing, state: Any) -> None:
+        if isinstance(slot, Crossing):
+            self._store(slot.here, state[0])
+            self._store(slot.there, state[1])
+        elif state is None:
+            self.slots.pop(slot, None)
+        else:
+            self.slots[slot] = state
 
     def collect(self, read: Read) -> ReadReply:
         """Return what lies beyond the cursors now."""

@@ -12,27 +12,28 @@ from typing import Any, TypeVar, cast
 
 from attrs import frozen
 
-from segmenter.core import beats, creation, group, layout, letters, partition, retention
+from segmenter.core import beats, creation, forward, group, layout, letters, partition, retention
 from segmenter.core.beats import Beat
-from segmenter.core.command import Command, Gone, GroupSlot, PartitionSlot, Read, ReadReply
+from segmenter.core.command import Command, Entry, Gone, GroupSlot, PartitionSlot, Read, ReadReply
 from segmenter.core.creation import CreateLane, CreatePartition, DropLane, DropPartition
 from segmenter.core.events import LIMIT_EVENTS
+from segmenter.core.forward import Forward
 from segmenter.core.group import Announce, GroupState, LoadGroup, UpdateGroup
 from segmenter.core.layout import FORMAT, LoadStream, StreamConfig, UpdateStream
 from segmenter.core.letters import ListLetters, Purge, Redrive, Replay
-from segmenter.core.log import LIMIT_PRODUCERS, format_position, parse_position
+from segmenter.core.log import LIMIT_PRODUCERS, Records, format_position, parse_position
 from segmenter.core.partition import Claim, Commit, Probe, Release
 from segmenter.core.retention import Append, Trim
 from segmenter_redis.documents import config_body, config_from, group_body, group_from, progress_from, progress_parts
 from segmenter_redis.keys import Keys
 from segmenter_redis.letters import letters_from, moves_parts, place_field, request_field, requests_from, summary_from
+from segmenter_redis.packing import Arguments
 from segmenter_redis.scripts import script_name
 
-__all__ = ["REPLIES", "Arguments", "ScriptCall", "decode", "decode_read", "encode", "encode_read"]
+__all__ = ["REPLIES", "ScriptCall", "decode", "decode_read", "encode", "encode_read"]
 
 R = TypeVar("R")
 
-Arguments = Sequence[str | bytes | int]
 Raw = Sequence[Any]  # bytes and integers, as a script answers
 
 
@@ -43,6 +44,7 @@ class ScriptCall:
     script: str
     keys: Sequence[str]
     args: Arguments
+    payload: Sequence[bytes] = ()  # arguments that follow: many, and bytes already
 
 
 # --- commands of a partition ----------------------------------------------------------------------------------------
@@ -103,21 +105,35 @@ def _probe(command: Probe, keys: Keys) -> tuple[Sequence[str], Arguments]:
     return (*_lane_of(keys, slot), *_aside_of(keys, slot, group)), (group,)
 
 
-def _append(command: Append, keys: Keys) -> tuple[Sequence[str], Arguments]:
+def _append(command: Append, keys: Keys) -> tuple[Sequence[str], Arguments, Sequence[bytes]]:
     it = command
-    with_headers = any([record.headers for record in it.records])  # noqa: C419 - a list is faster
-    width = 3 if with_headers else 2
-    args: list[str | bytes | int] = [
-        *(it.producer, it.epoch, it.first, it.capacity, it.layout, it.overflow, it.forget_ms, LIMIT_PRODUCERS),
-        *(1 if it.durability else 0, width),
-    ]
-    if with_headers:
-        for record in it.records:
-            args += (record.key, record.data, record.headers)
-    else:
-        for record in it.records:
-            args += (record.key, record.data)
-    return _all_of(keys, it.slot), args
+    payload = _columns(it.records)
+    return (
+        _all_of(keys, it.slot),
+        (
+            *(it.producer, it.epoch, it.first, it.capacity, it.layout, it.overflow, it.forget_ms, LIMIT_PRODUCERS),
+            *(1 if it.durability else 0, len(payload) // len(it.records)),
+        ),
+        payload,
+    )
+
+
+def _columns(records: Records) -> Sequence[bytes]:
+    """Keys and data in turn, and headers if any record has them: laid out by slices, without a step for each."""
+    columns = (records.keys, records.data, records.headers) if records.headers else (records.keys, records.data)
+    width = len(columns)
+    payload = [b""] * (width * len(records))
+    for number, column in enumerate(columns):
+        payload[number::width] = column
+    return payload
+
+
+def _forward(command: Forward, keys: Keys) -> tuple[Sequence[str], Arguments, Sequence[bytes]]:
+    it, commit = command, command.commit
+    payload = _columns(it.records)
+    progress = (commit.group, commit.member, commit.epoch, commit.number, *progress_parts(commit.progress))
+    room = (it.capacity, it.layout, it.overflow, len(payload) // len(it.records))
+    return (*_lane_of(keys, it.slot.here), *_lane_of(keys, it.slot.there)), (*progress, *room), payload
 
 
 def _trim(command: Trim, keys: Keys) -> tuple[Sequence[str], Arguments]:
@@ -201,7 +217,7 @@ def _beat(command: Beat, keys: Keys) -> tuple[Sequence[str], Arguments]:
     return (keys.document(slot), keys.beats(slot)), (command.member, command.known, command.silent_below)
 
 
-_ENCODERS: Mapping[type, Callable[[Any, Keys], tuple[Sequence[str], Arguments]]] = {
+_ENCODERS: Mapping[type, Callable[[Any, Keys], tuple[Any, ...]]] = {
     Announce: _announce,
     Append: _append,
     Beat: _beat,
@@ -211,6 +227,7 @@ _ENCODERS: Mapping[type, Callable[[Any, Keys], tuple[Sequence[str], Arguments]]]
     CreatePartition: _create_partition,
     DropLane: _drop_lane,
     DropPartition: _drop_partition,
+    Forward: _forward,
     ListLetters: _list_letters,
     LoadGroup: _load_group,
     LoadStream: _load_stream,
@@ -290,6 +307,7 @@ REPLIES: Mapping[bytes, Callable[[Raw], object]] = {
     b"UnknownProducer": lambda raw: retention.UnknownProducer(),
     b"OutOfSequence": lambda raw: retention.OutOfSequence(int(raw[0])),
     b"Full": lambda raw: retention.Full(min(_names(raw[1:]), default=None), int(raw[0])),
+    b"Forwarded": lambda raw: forward.Forwarded(),
     b"Trimmed": lambda raw: retention.Trimmed(int(raw[0])),
     # streams
     b"Loaded": lambda raw: layout.Loaded(_config(raw)),
@@ -322,7 +340,11 @@ def encode_read(read: Read, keys: Keys) -> Arguments:
 
 
 def decode_read(read: Read, keys: Keys, raw: Any) -> ReadReply:
-    """Return what a read found: a list of pairs in version 2 of the protocol, a map in version 3, or nothing."""
+    """Return what a read found: a list of pairs in version 2 of the protocol, a map in version 3, or nothing.
+
+    The entries stay the lists that they were parsed into: another object for each would cost a tenth of a microsecond,
+    and the garbage collector would look at it.
+    """
     slots: dict[str, PartitionSlot | GroupSlot] = {keys.readable(cursor.log): cursor.log for cursor in read.cursors}
-    pairs: Iterable[tuple[bytes, Sequence[Sequence[Any]]]] = raw.items() if hasattr(raw, "items") else raw or ()
-    return {slots[key.decode()]: [(entry[0], entry[1]) for entry in entries] for key, entries in pairs}
+    pairs: Iterable[tuple[bytes, Sequence[Entry]]] = raw.items() if hasattr(raw, "items") else raw or ()
+    return {slots[key.decode()]: entries for key, entries in pairs}

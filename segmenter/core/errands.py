@@ -74,12 +74,12 @@ class Errands:
     def _errand(self, underway: _Underway) -> Errand | None:
         if self._lanes.unsettled >= LIMIT_IN_HAND:
             return None
-        key = next((key for key in underway.keys if not self._lanes.in_hand(key)), None)
+        key = next((key for key in underway.keys if key not in self._lanes.chains), None)
         return None if key is None else Errand(key, underway.request.what == "discard")
 
     def fetched(self, errand: Errand, letters: Sequence[Letter]) -> None:
         """Go on with a page; an empty one says that nothing is parked under the key after all."""
-        if self._lanes.in_hand(errand.key):
+        if errand.key in self._lanes.chains:
             return
         if not letters:
             self._parking.forget(errand.key)

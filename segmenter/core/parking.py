@@ -7,10 +7,12 @@ settled: ``take`` hands over all of it, for the very next commit.
 
 from __future__ import annotations
 
+from attrs import evolve
+
 from segmenter.core.aside import LIMIT_ASIDE, LIMIT_REASON, Letter, Moves, Place, Request, Summary
 from segmenter.core.message import Message
 
-__all__ = ["BEHIND", "LIMIT_PENDING", "Parking", "letter_of"]
+__all__ = ["BEHIND", "LIMIT_PENDING", "Parking", "letter_behind", "letter_of"]
 
 LIMIT_PENDING = 500  # letters waiting for the next commit, before reading stops until it is answered
 NOTHING = Summary()
@@ -28,6 +30,11 @@ def letter_of(message: Message, reason: str) -> Letter:
         attempts=message.attempt,
         reason=reason[:LIMIT_REASON],
     )
+
+
+def letter_behind(message: Message) -> Letter:
+    """Return a message as it is parked behind another one, without having been tried."""
+    return evolve(letter_of(message, BEHIND), attempts=message.attempt - 1)
 
 
 class Parking:

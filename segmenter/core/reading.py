@@ -17,7 +17,7 @@ LIMIT_CURSORS = 64  # of one read; with more partitions they take turns
 def has_room(lanes: KeyLanes, messages: int, size_bytes: int) -> bool:
     """Whether more of a partition may be read: unsettled messages and their bytes are below the read-ahead."""
     below = lanes.unsettled < messages and lanes.unsettled_bytes < size_bytes
-    return below and not lanes.crowded
+    return below and not (lanes.mark.scattered or lanes.parking.full or lanes.parking.pressing)
 
 
 @frozen

@@ -39,6 +39,7 @@ class Custody:
         touched: Callable[[Holding], None],
         observe: Callable[[Observation], None],
         pump: Wakeable,
+        place: object = None,
     ) -> None:
         self._slot = slot
         self._holdings = holdings
@@ -47,6 +48,7 @@ class Custody:
         self._touched = touched
         self._observe = observe
         self._pump = pump
+        self._place = place
         self._memories: dict[tuple[int, str], Memory] = {}  # of partitions held before, by incarnation
         self._seeking: dict[int, tuple[bytes, asyncio.Future[None]]] = {}
 
@@ -54,7 +56,14 @@ class Custody:
         """A claim was granted: hold the partition."""
         slot = PartitionSlot(self._slot.stream, partition)
         holding = Holding(
-            slot, self._slot.group, member, grant, clock=self._clock, touched=self._touched, consumer=self._pump
+            slot,
+            self._slot.group,
+            member,
+            grant,
+            clock=self._clock,
+            touched=self._touched,
+            consumer=self._pump,
+            place=self._place,
         )
         self._holdings.add(holding)
         self._compare(member, holding, self._memories.pop((partition, grant.incarnation), Memory()))

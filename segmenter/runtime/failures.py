@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from segmenter.config import Durability
-from segmenter.core.command import GroupSlot, PartitionSlot
+from segmenter.core.command import Gone, GroupSlot, PartitionSlot
+from segmenter.core.forward import Forward
 from segmenter.core.message import Message
 from segmenter.core.observations import Gap, Truncation
-from segmenter.core.retention import Full, Unconfirmed
+from segmenter.core.retention import Full, Moved, Sealed, Unconfirmed
 from segmenter.errors import (
     GroupRemoved,
     HandlerStuck,
@@ -32,6 +33,7 @@ __all__ = [
     "handler_stuck",
     "laid_out_anew",
     "log_truncated",
+    "not_forwarded",
     "not_in_order",
     "offset_out_of_range",
     "remains",
@@ -234,6 +236,18 @@ def laid_out_anew(slot: PartitionSlot) -> SendError:
     return SendError(
         f"{_place(slot)} was laid out anew: open the stream again", stream=slot.stream, partition=slot.partition
     )
+
+
+def not_forwarded(forward: Forward, reply: Full | Moved | Sealed | Gone) -> SegmenterError:
+    """What was to be sent in the place of another message was refused, so that one is still in hand."""
+    there = forward.slot.there
+    match reply:
+        case Full():
+            return stream_full(there, forward.capacity, reply)
+        case Gone():
+            return stream_lost(there)
+        case Moved() | Sealed():
+            return laid_out_anew(there)
 
 
 # --- anything -------------------------------------------------------------------------------------------------------

@@ -7,15 +7,18 @@ import math
 from collections.abc import Callable, Sequence
 
 from segmenter.core.caution import Caution
-from segmenter.core.command import Entry, PartitionSlot
+from segmenter.core.command import Crossing, Entry, PartitionSlot
 from segmenter.core.continuity import Cut, Memory, Seen, what_is_left
 from segmenter.core.errands import Errands
+from segmenter.core.forward import Forward, Outgoing
 from segmenter.core.lanes import KeyLanes
+from segmenter.core.message import Message
 from segmenter.core.parking import Parking
 from segmenter.core.partition import Claimed, Commit
 from segmenter.core.reading import has_room
 from segmenter.core.signals import Drained
-from segmenter.errors import ConsumerError, PartitionLost
+from segmenter.errors import ConsumerError, PartitionLost, SegmenterError
+from segmenter.runtime.forwards import Forwards
 
 __all__ = ["Holding"]
 
@@ -38,6 +41,7 @@ class Holding:
         clock: Callable[[], float],
         touched: Callable[[Holding], None],
         consumer: object = None,
+        place: object = None,
     ) -> None:
         self.slot = slot
         self.grant = grant
@@ -52,7 +56,9 @@ class Holding:
             clock=clock,
             touched=lambda: touched(self),
             consumer=consumer,
+            forwarding=self._forward,
         )
+        self.forwards = Forwards(self.lanes, place, lambda: touched(self))
         self.errands = Errands(self.lanes)
         self.draining = False
         self.paused = False
@@ -105,30 +111,37 @@ class Holding:
         """Whether all that was set aside so far is stored."""
         return self._pending is None and self.lanes.parking.idle and not self.draining
 
+    def _forward(self, message: Message, outgoing: Outgoing) -> asyncio.Future[None]:
+        return self.forwards.add(message, outgoing)
+
     # --- commits ----------------------------------------------------------------------------------------------------
 
     @property
     def dirty(self) -> bool:
-        """Whether there is progress that is not stored."""
-        return self.lanes.version != self._stored
+        """Whether there is progress that is not stored, or something to be sent with it."""
+        return self.lanes.version != self._stored or self.forwards.due(self._clock())
 
     @property
     def urgent(self) -> bool:
         """Whether a commit should not wait: somebody does, or nothing else is going on."""
         idle = not (self.lanes.in_flight or self.lanes.startable)
-        return bool(self._waiters) or idle or self.lanes.parking.pressing
+        return bool(self._waiters) or idle or self.lanes.parking.pressing or self.forwards.due(self._clock())
 
-    def next_commit(self) -> Commit | None:
+    def next_commit(self) -> Commit | Forward | None:
         """The commit to start now, if none is in flight and there is something to store."""
         if self._pending is not None or not self.dirty:
             return None
         self._number += 1
-        what = (self._number, self.lanes.progress(), self.lanes.parking.take())
-        commit = Commit(self.slot, self._group, self.member, self.grant.epoch, *what)
-        self._pending = (commit, self.lanes.version)
         self._asked_at = self._clock()
         self.dirty_since = math.inf
-        return commit
+        outgoing = self.forwards.take() if self.lanes.parking.idle and self.forwards.due(self._asked_at) else None
+        progress, moves = self.lanes.progress(self.forwards.ordinals), self.lanes.parking.take()
+        commit = Commit(self.slot, self._group, self.member, self.grant.epoch, self._number, progress, moves)
+        self._pending = (commit, self.lanes.version)
+        if outgoing is None:
+            return commit
+        terms = (outgoing.records, outgoing.capacity, outgoing.layout, outgoing.overflow)
+        return Forward(Crossing(self.slot, outgoing.there), commit, *terms)
 
     def unconfirmed(self, for_s: float) -> bool:
         """Whether a commit has been without an answer for so long that nothing more should be started."""
@@ -143,7 +156,15 @@ class Holding:
             self._settled = Seen(commit.progress.offset, commit.progress.read)
             self.lanes.caution.stored(commit.progress)
             self.confirmed_at = self._clock()
+            self.forwards.done()
             self._resolve()
+
+    def not_sent(self, commit: Commit, error: SegmenterError) -> None:
+        """The commit in flight was not stored, since what was to be sent with it was refused."""
+        if self._pending is not None and self._pending[0] is commit:
+            self._pending = None
+            self._asked_at = math.inf
+            self.forwards.refused(error, self._clock())
 
     def durable(self) -> asyncio.Future[None]:
         """A future for the moment when everything settled so far is stored."""
@@ -183,6 +204,7 @@ class Holding:
                 future.set_exception(self._loss())
                 future.exception()  # whoever waits gets it; nobody may be waiting any more
         self._waiters.clear()
+        self.forwards.lost(self._loss())
 
     def _loss(self) -> ConsumerError:
         about = {"stream": self.slot.stream, "group": self._group, "partition": self.partition}

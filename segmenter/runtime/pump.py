@@ -61,6 +61,7 @@ class Pump:
         heart: Heart,
         host: Host,
         hooks: Hooks,
+        place: object = None,
     ) -> None:
         self._slot = slot
         self._options = options
@@ -70,7 +71,14 @@ class Pump:
         self._loop = asyncio.get_running_loop()
         self._holdings = Holdings(host.clock, LEASE_SHARE * options.session_timeout_s)
         self._custody = Custody(
-            slot, self._holdings, hooks, clock=host.clock, touched=self._touched, observe=self._observe, pump=self
+            slot,
+            self._holdings,
+            hooks,
+            clock=host.clock,
+            touched=self._touched,
+            observe=self._observe,
+            pump=self,
+            place=place,
         )
         ties = Ties(
             session,
@@ -129,9 +137,9 @@ class Pump:
         """
         await asyncio.shield(self._admitted)
 
-    def attend(self, offered: Callable[[Holding], None]) -> None:
+    def attend(self, offered: Callable[[Holding], None], patience_s: float) -> None:
         """Offer each holding that has something to start to whoever runs handlers, times them and ends them."""
-        self._patience_s = math.inf
+        self._patience_s = patience_s
         self._holdings.offered = offered
 
     def take(

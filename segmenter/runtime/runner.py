@@ -127,7 +127,8 @@ class Runner:
             SegmenterError: what the consumer ended with, if it was not asked to.
         """
         self._pump = pump
-        pump.attend(self._offered)
+        # What nobody handles by then was left to something else, which did not come about.
+        pump.attend(self._offered, 2 * self._handling.max_processing_time_s + self._handling.grace_s)
         self._watch()
         try:
             await pump.run()
@@ -255,7 +256,7 @@ class Runner:
         if crew.slots:
             crew.holding.stuck_window = self._handling.window
         elif crew.holding.lanes.in_flight and (crew.holding.draining or self._leaving):
-            crew.holding.lanes.close()
+            crew.holding.lanes.leave()
         if not crew.slots:
             crew.holding.listed = False
             del self._crews[crew.holding.partition]

@@ -16,7 +16,7 @@ from segmenter.core.message import Message
 from segmenter.core.observations import DeadLettered, Observation, Parked, Retried
 from segmenter.errors import InvalidArgument, SegmenterError, Undecodable
 from segmenter.handlers import Handler, Invoke
-from segmenter.runtime.sender import Sent
+from segmenter.runtime.sent import Sent
 from segmenter.segmenter import Segmenter
 from segmenter.testing.virtual import VirtualLoop, virtual_host
 from segmenter_memory import MemoryBackend, Store

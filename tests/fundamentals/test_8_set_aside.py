@@ -267,13 +267,14 @@ async def test_a_message_that_kills_its_process_is_found_while_the_others_get_do
     """The second unclean end makes the owners careful; each further one counts an attempt of the culprit alone."""
     orders = await world.segmenter().register_stream("orders", partitions=1)
     await send(orders, "a1", "x1", "b1", "c1", "a2")
-    attempts = []
+    attempts, marks = [], []
     for number in range(5):
         consumer = await world.segmenter().register_consumer("orders", group="g", session_timeout=1.0, batch_size=100)
         while batch := await consumer.read(timeout=5):
             deadly = [message for message in batch if message.data == b"x1"]
             if deadly and deadly[0].attempt <= 2:
                 attempts.append((number, [message.data for message in batch], deadly[0].attempt))
+                marks.append(world.store.slots[PartitionSlot("orders", 0)].lanes["g"].progress.trying)
                 consumer.halt()
                 break
             for message in batch:
@@ -285,6 +286,7 @@ async def test_a_message_that_kills_its_process_is_found_while_the_others_get_do
     everything = [b"a1", b"x1", b"b1", b"c1", b"a2"]
     assert attempts[:2] == [(0, everything, 1), (1, everything, 1)]
     assert attempts[2:] == [(2, [b"x1"], 1), (3, [b"x1"], 2)]
+    assert marks[2:] == [1, 1], "the mark was not stored before the message was handed out"
     assert sorted(data for _, _, data in world.handled) == sorted(everything)
     shelves = await world.segmenters[0].shelves("orders", "g")
     assert datas(await shelves.parked()) == [b"x1"]

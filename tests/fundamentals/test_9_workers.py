@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 import pytest
 
-from segmenter import InvalidArgument, Message, NonExistentStream, Retry, Segmenter, SegmenterError, Worker
+from segmenter import InvalidArgument, Message, NonExistentStream, Retry, Segmenter, SegmenterError, Stream, Worker
 from tests.world import World, virtually
 
 
@@ -362,6 +362,87 @@ async def test_handlers_send_through_the_segmenter_of_their_worker(world: World)
     world.run(worker)
     await orders.send("k", b"order 1")
     await world.until(lambda: handled == [b"invoice of order 1"])
+
+
+# --- forwarding -----------------------------------------------------------------------------------------------------
+
+
+async def orders_and_bills(world: World, **options: Any) -> tuple[Segmenter, Stream[bytes], Stream[Order]]:
+    segmenter = world.segmenter()
+    orders = await segmenter.register_stream("orders", partitions=1)
+    return segmenter, orders, await segmenter.register_stream("bills", partitions=1, type=Order, **options)
+
+
+def biller(world: World, *, patient: bool = True, **options: Any) -> tuple[Worker, list[int]]:
+    """A worker that forwards orders as bills, and the attempts that its handler was called with."""
+    worker, attempts = world.handlers(), list[int]()
+
+    @worker.handler("orders", key_concurrency=8, **options)
+    async def bill(data: bytes, message: Message) -> None:
+        attempts.append(message.attempt)
+        bills = await worker.segmenter.get_stream("bills", type=Order, on_full="wait" if patient else "raise")
+        forwarded = message.forward(bills, message.key, Order(int(data)))
+        if patient:
+            await forwarded
+
+    return worker, attempts
+
+
+async def bills_sent(segmenter: Segmenter) -> list[bytes]:
+    """Take what has been sent out of the stream."""
+    async with segmenter.register_consumer("bills", group="look", batch_size=100) as consumer:
+        batch = await consumer.read(timeout=1)
+        await consumer.ack(*batch)
+        return [message.data for message in batch]
+
+
+@virtually
+async def test_a_handler_may_settle_its_message_by_forwarding_another(world: World) -> None:
+    segmenter, orders, _ = await orders_and_bills(world)
+    await orders.send_many([(f"k{n % 5}", b"%d" % n) for n in range(50)])
+    worker, attempts = biller(world)
+    running = world.run(worker)
+    await world.until(lambda: len(attempts) == 50)
+    await worker.stop()
+    await running
+    assert sorted(await bills_sent(segmenter)) == sorted(b'{"number": %d}' % n for n in range(50))
+    assert (await segmenter.describe("orders", "g")).lag == 0
+
+
+@virtually
+async def test_a_stop_while_a_forward_waits_for_room_neither_loses_nor_doubles(world: World) -> None:
+    segmenter, orders, bills = await orders_and_bills(world, partition_size=1)
+    await bills.send("k", Order(0))
+    await orders.send("k", b"1")
+    worker, attempts = biller(world, drain_timeout=2)
+    running = world.run(worker)
+    await world.until(lambda: attempts == [1])
+    await worker.stop()
+    await running
+    assert world.loop.time() < 2 + 6
+    worker, again = biller(world)
+    world.run(worker)
+    await world.until(lambda: again != [])
+    data = await bills_sent(segmenter)
+    await asyncio.sleep(2)
+    data += await bills_sent(segmenter)
+    assert data == [b'{"number": 0}', b'{"number": 1}']
+
+
+@virtually
+async def test_what_was_forwarded_in_vain_by_a_handler_that_did_not_wait_comes_again(world: World) -> None:
+    """Nobody else would ever look after it."""
+    segmenter, orders, bills = await orders_and_bills(world, partition_size=1)
+    await bills.send("k", Order(0))
+    await orders.send_many([("k", b"1"), ("k", b"2")])
+    worker, attempts = biller(world, patient=False, max_processing_time=5)
+    world.run(worker)
+    await world.until(lambda: len(attempts) == 3)
+    assert attempts == [1, 2, 3]
+    assert (await segmenter.describe("orders", "g")).lag == 2
+
+
+# --- waiting for streams --------------------------------------------------------------------------------------------
 
 
 @virtually

@@ -20,13 +20,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from segmenter.core import group as groups
 from segmenter.core.aside import Letter, Moves, Request, Shelf
 from segmenter.core.beats import Beat
-from segmenter.core.command import Command, GroupSlot, PartitionSlot, Slot, StreamSlot
+from segmenter.core.command import Command, Crossing, GroupSlot, PartitionSlot, Slot, StreamSlot
 from segmenter.core.creation import CreateLane, CreatePartition, DropLane, DropPartition
 from segmenter.core.events import Changed, Freed, Wanted
+from segmenter.core.forward import Forward
 from segmenter.core.group import Announce, GroupData, GroupEvent, GroupState, LoadGroup, UpdateGroup
 from segmenter.core.layout import LoadStream, StreamConfig, UpdateStream
 from segmenter.core.letters import ListLetters, Purge, Redrive, Replay
-from segmenter.core.log import Record
+from segmenter.core.log import Record, in_columns
 from segmenter.core.partition import Claim, Commit, Lane, PartitionState, Probe, Progress, Release
 from segmenter.core.retention import Append, Trim
 from segmenter_redis.codec import REPLIES
@@ -89,13 +90,16 @@ class Agreement(RuleBasedStateMachine):
 
     def ask(self, command: Command[Any, Any]) -> None:
         """Both worlds answer alike and are alike afterwards."""
-        here, there = self.terms.setdefault(command.slot, (Terms(), Terms()))
+        slots = (command.slot.here, command.slot.there) if isinstance(command.slot, Crossing) else (command.slot,)
+        here, there = self.terms.setdefault(slots[0], (Terms(), Terms()))
         translated = mapped(command, lambda leaf: there.counterpart(leaf, here))
         reply, reply_there = self.memory.execute(command), self.redis.execute(translated)
         self.seen[type(reply).__name__.encode()] += 1
         assert canonical(reply_there, there) == canonical(reply, here), command
-        state, state_there = self.memory.state(command.slot), self.redis.state(command.slot)
-        assert canonical(state_there, there) == canonical(state, here), command
+        for slot in slots:
+            here, there = self.terms.setdefault(slot, (Terms(), Terms()))
+            state, state_there = self.memory.state(slot), self.redis.state(slot)
+            assert canonical(state_there, there) == canonical(state, here), command
 
     def fresh(self) -> str:
         self.versions += 1
@@ -201,6 +205,18 @@ class LanesAgree(PartitionsAgree):
         moves = data.draw(self.moves(slot, group) | st.just(Moves()))
         epoch = STALE if stale else lane.epoch
         self.ask(Commit(slot, group, caller, epoch, max(0, lane.number + step), progress, moves))
+
+    @rule(number=NUMBERS, to=NUMBERS, member=CALLERS, stale=SOMETIMES, data=st.data())
+    def forward(self, number: int, to: int, member: str | None, stale: bool, data: st.DataObject) -> None:
+        here, there = self.slot(number), self.slot(to)
+        lane = self.own(here, "a")
+        caller, step = member or lane.owner or "nobody", data.draw(st.integers(0, 2))
+        progress, epoch = data.draw(self.progress(here)), STALE if stale else lane.epoch
+        commit = Commit(here, "a", caller, epoch, lane.number + step, progress)
+        records = in_columns(data.draw(st.lists(RECORDS, min_size=1, max_size=2)))
+        layout: int = data.draw(st.sampled_from([0, 0, 0, 1]))
+        overflow: Any = data.draw(st.sampled_from(["refuse", "drop_oldest"]))
+        self.ask(Forward(Crossing(here, there), commit, records, CAPACITY, layout, overflow))
 
     @rule(number=NUMBERS, group=GROUPS, member=CALLERS, evict=EVICTED, stale=SOMETIMES, data=st.data())
     def release(

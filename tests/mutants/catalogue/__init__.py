@@ -5,6 +5,7 @@ What the core and the scripts of Redis say in common has a mutant in both.
 
 from __future__ import annotations
 
+from tests.mutants.catalogue.aside import ASIDE
 from tests.mutants.catalogue.losses import LOSSES
 from tests.mutants.catalogue.membership import MEMBERSHIP
 from tests.mutants.catalogue.ownership import OWNERSHIP
@@ -15,4 +16,4 @@ from tests.mutants.mutant import Mutant
 
 __all__ = ["MUTANTS"]
 
-MUTANTS: tuple[Mutant, ...] = (*OWNERSHIP, *PROGRESS, *MEMBERSHIP, *SENDING, *RETENTION, *LOSSES)
+MUTANTS: tuple[Mutant, ...] = (*OWNERSHIP, *PROGRESS, *MEMBERSHIP, *SENDING, *RETENTION, *LOSSES, *ASIDE)

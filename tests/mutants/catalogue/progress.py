@@ -8,6 +8,7 @@ __all__ = ["PROGRESS"]
 
 LAW = "segmenter/core/partition.py"
 LANES = "segmenter/core/lanes.py"
+WATERMARK = "segmenter/core/watermark.py"
 HOLDING = "segmenter/runtime/holding.py"
 SETTLE = "backends/segmenter_redis/scripts/lib/settle.lua"
 IDS = "backends/segmenter_redis/scripts/lib/ids.lua"
@@ -63,9 +64,9 @@ PROGRESS = (
     Mutant(
         "watermark that passes over a gap",
         "P4 INV-4",
-        LANES,
+        WATERMARK,
         core("order_of_keys", "a_gap_behind_the_watermark_stays_a_gap"),
-        "if ordinal == self._read and not self._ahead:",
+        "if ordinal == self.read and not self._ahead:",
         "if not self._ahead:",
     ),
     Mutant(
@@ -73,8 +74,8 @@ PROGRESS = (
         "P6",
         LANES,
         fundamental("3_rebalancing", "what_was_finished_out_of_order_is_not_done_again"),
-        "self._ahead.as_tuple(),",
-        "(),",
+        "mark.ranges_with(also), attempts,",
+        "(), attempts,",
     ),
     Mutant(
         "what was finished ahead is not stored, in Redis",
@@ -87,10 +88,10 @@ PROGRESS = (
     Mutant(
         "what a former owner finished is handed out again",
         "P6",
-        LANES,
+        WATERMARK,
         core("order_of_keys", "what_a_former_owner_finished_ahead_is_not_handed_out_again"),
-        "if ordinal < self._inherited and",
-        "if False and",
+        "return ordinal < self.inherited and",
+        "return False and",
     ),
     # --- commits
     Mutant(
@@ -122,7 +123,7 @@ PROGRESS = (
         "P6",
         "segmenter/runtime/committer.py",
         story("07-commit"),
-        "self._loop.call_later(self._ties.backoff.next_s(), self._repeat, commit)",
+        "self._loop.call_later(self._ties.backoff.next_s(), self._repeat, command)",
         "pass",
     ),
     Mutant(

@@ -68,7 +68,7 @@ RETENTION = (
         "P4 INV-9",
         LAW,
         core("partition", "a_full_partition_trims_what_all_have_settled_and_names_the_slowest"),
-        ' if self.overflow == "drop_oldest" else None',
+        ' if overflow == "drop_oldest" else None',
         "",
     ),
     Mutant(

@@ -9,6 +9,6 @@ local function settle(log_key, lanes, group, lane, number, progress)
     progress.unclean, progress.horizon = '0', '0'
   end
   change_lane(lanes, group, lane, progress)
-  if KEYS[6] then move(KEYS[4], KEYS[5], KEYS[6], MOVES) end
+  if MOVES and KEYS[6] then move(KEYS[4], KEYS[5], KEYS[6], MOVES) end
   return {'Committed'}
 end
