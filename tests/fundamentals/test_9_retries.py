@@ -21,8 +21,9 @@ QUICK = Retry(attempts=3, initial=1, factor=2, jitter=0)
 def failing(worker: Worker, *bad: str, **options: Any) -> list[tuple[str, str, int]]:
     """A handler that fails on some values; what it was called with."""
     calls: list[tuple[str, str, int]] = []
+    options.setdefault("retry", QUICK)
 
-    @worker.handler("orders", type=str, **{"retry": QUICK, **options})
+    @worker.handler("orders", type=str, **options)
     async def handle(value: str, message: Message) -> None:
         calls.append((message.key, value, message.attempt))
         if value in bad:

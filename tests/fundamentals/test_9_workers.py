@@ -531,7 +531,7 @@ def test_what_cannot_be_is_refused_where_it_stands() -> None:
             worker.handler("orders", group="g")(function)  # type: ignore[arg-type]
     with pytest.raises(InvalidArgument, match="has no group: give it one"):
         worker.handler("orders")
-    for options, words in (
+    misfits: list[tuple[dict[str, Any], str]] = [
         ({"key_concurrency": 0}, "key_concurrency is 0"),
         ({"retry": 5}, "use Retry"),
         ({"on_exhausted": "shrug"}, "on_exhausted is 'shrug'"),
@@ -539,7 +539,8 @@ def test_what_cannot_be_is_refused_where_it_stands() -> None:
         ({"session_timeout": 0.01}, "session_timeout_s is 0.01"),
         ({"concurrency": 3}, "no option 'concurrency': there are"),
         ({"start": "now"}, "start 'now'"),
-    ):
+    ]
+    for options, words in misfits:
         with pytest.raises(InvalidArgument, match=words):
             worker.handler("orders", group="g", **options)(good)
     worker.handler("orders", group="g", retry=Retry(attempts=1))(good)
