@@ -164,6 +164,11 @@ class Message:
         """Whether this delivery counts: it is not settled, and not taken or given back."""
         return self._state == STARTED
 
+    @property
+    def under_way(self) -> bool:
+        """Whether it was left to what is sent in its place, and that is not decided."""
+        return self._state == FORWARDED
+
     def handed_out_by(self, consumer: object) -> bool:
         """Whether it came through this consumer, in this delivery or an earlier one."""
         return self._lanes.consumer is consumer

@@ -31,6 +31,7 @@ __all__ = [
     "group_removed",
     "handler_stands",
     "handler_stuck",
+    "in_vain",
     "laid_out_anew",
     "log_truncated",
     "not_forwarded",
@@ -120,6 +121,11 @@ def handler_stands(slot: GroupSlot, handler: str, message: Message) -> HandlerSt
         group=slot.group,
         partition=message.partition,
     )
+
+
+def in_vain() -> SegmenterError:
+    """What a handler forwarded without waiting for it was not sent."""
+    return SegmenterError("what was forwarded in its place could not be sent: await message.forward() to learn why")
 
 
 def timed_out(limit_s: float) -> TimeoutError:

@@ -14,7 +14,7 @@ from segmenter.core.message import Message
 from segmenter.core.observations import DeadLettered, Halted, Observation, Parked, Retried
 from segmenter.core.retry import Again, Exhausted, Retry
 from segmenter.errors import ConsumerError, PartitionLost, Reject, RetriesExhausted, StaleDelivery
-from segmenter.runtime.failures import retries_exhausted
+from segmenter.runtime.failures import in_vain, retries_exhausted
 
 __all__ = ["Handling", "Outcomes", "reason_of"]
 
@@ -61,6 +61,7 @@ class Outcomes:
         self._member = member
         self._observe = observe
         self._halt = halt
+        self._under_way: list[Message] = []  # of which the handler has ended
 
     def returned(self, messages: Sequence[Message]) -> None:
         """The handler returned: they are done."""
@@ -69,6 +70,7 @@ class Outcomes:
                 message.ack()
             except (StaleDelivery, PartitionLost) as decided:
                 _log.debug("not acknowledged: %s", decided)
+                self._keep_an_eye_on(message)
 
     def failed(self, messages: Sequence[Message], error: BaseException) -> None:
         """The handler raised. Of several messages it does not say which is to blame: each is tried again alone."""
@@ -77,7 +79,22 @@ class Outcomes:
             return
         self._log_failure(messages[0], error)
         for message in messages:
+            self._keep_an_eye_on(message)
             self._count(message, reason_of(error))
+
+    def look_after(self) -> None:
+        """Of messages that wait for what is sent in their place: one where that failed has failed itself."""
+        waiting, self._under_way = self._under_way, []
+        for message in waiting:
+            if message.current:
+                self.failed([message], in_vain())
+            else:
+                self._keep_an_eye_on(message)
+
+    def _keep_an_eye_on(self, message: Message) -> None:
+        """Its handler has ended without waiting for what it forwards: nobody else would notice if that fails."""
+        if message.under_way:
+            self._under_way.append(message)
 
     def never_ended(self, messages: Sequence[Message]) -> None:
         """The handler goes on for ever: wherever they are delivered next, this attempt counts."""

@@ -137,9 +137,9 @@ class Pump:
         """
         await asyncio.shield(self._admitted)
 
-    def attend(self, offered: Callable[[Holding], None], patience_s: float) -> None:
+    def attend(self, offered: Callable[[Holding], None]) -> None:
         """Offer each holding that has something to start to whoever runs handlers, times them and ends them."""
-        self._patience_s = patience_s
+        self._patience_s = math.inf
         self._holdings.offered = offered
 
     def take(

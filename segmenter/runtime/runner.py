@@ -32,7 +32,8 @@ from segmenter.runtime.pump import Pump
 
 __all__ = ["Runner"]
 
-TURN_S = 0.005  # that a slot goes on without giving others their turn
+TURN_S = 0.005  # that slots go on without giving others their turn
+LOOK_S = 1.0  # between two looks at the slots, at most
 SHORTEST_S = 0.001  # so that a clock behind the loop's cannot make a loop without an end
 
 Why = Literal["overdue", "drained", "lost"]
@@ -53,12 +54,11 @@ class Crew:
 class Slot:
     """Whoever handles one message at a time."""
 
-    __slots__ = ("cancelled_at", "crew", "messages", "started_at", "stuck", "task", "turned_at", "why")
+    __slots__ = ("cancelled_at", "crew", "messages", "started_at", "stuck", "task", "why")
 
     def __init__(self, crew: Crew) -> None:
         self.crew = crew
         self.started_at = math.inf  # the handler that is at work
-        self.turned_at = -math.inf  # when others last had their turn, at the latest
         self.messages: list[Message] = []
         self.cancelled_at = math.inf
         self.why: Why | None = None  # it was cancelled
@@ -100,6 +100,8 @@ class Runner:
         self._whole = handling.batch is not None
         self._attempts = handling.retry.attempts
         self._timer: asyncio.TimerHandle | None = None
+        self._turned_at = -math.inf  # when a turn of the event loop began, a short while ago
+        self._turning = False  # that is about to be noted once more
         self._leaving = False
         self._idle = asyncio.Event()
         self._stopping = stopping  # set here when everything has to stop
@@ -127,8 +129,7 @@ class Runner:
             SegmenterError: what the consumer ended with, if it was not asked to.
         """
         self._pump = pump
-        # What nobody handles by then was left to something else, which did not come about.
-        pump.attend(self._offered, 2 * self._handling.max_processing_time_s + self._handling.grace_s)
+        pump.attend(self._offered)
         self._watch()
         try:
             await pump.run()
@@ -157,11 +158,10 @@ class Runner:
     def _offered(self, holding: Holding) -> None:
         """Something of a holding may start. While it is listed, somebody sees to it, and it is not offered."""
         crew = self._crews.get(holding.partition)
-        if crew is not None:
-            self._fill(crew)
-        elif taken := self._pump.take(self._portion, whole_batch=self._whole, of=holding):
+        if crew is None and (taken := self._pump.take(self._portion, whole_batch=self._whole, of=holding)):
             crew = self._crews[holding.partition] = Crew(holding)
             self._start(crew, taken)
+        if crew is not None:
             self._fill(crew)
 
     def _fill(self, crew: Crew) -> None:
@@ -186,12 +186,23 @@ class Runner:
                 await self._handle(slot, taken)
             else:
                 await self._handle_batch(slot, taken)
-            if slot.started_at - slot.turned_at > TURN_S:
-                slot.turned_at, slot.started_at = slot.started_at, math.inf
-                await asyncio.sleep(0)  # for handlers that never wait for anything: others want their turn
+            if slot.started_at - self._turned_at > TURN_S:
+                await self._give_way(slot)
             taken = [] if slot.why else self._next(crew)
-            if len(crew.slots) < self._concurrency:
+            crew.holding.listed = len(crew.slots) >= self._concurrency
+            if not crew.holding.listed and crew.holding.lanes.startable:
                 self._fill(crew)
+
+    async def _give_way(self, slot: Slot) -> None:
+        """Handlers that never wait for anything would keep everything else, commits included, from having a turn."""
+        if not self._turning:
+            self._turning = True
+            self._loop.call_soon(self._turned)
+        slot.started_at = math.inf
+        await asyncio.sleep(0)
+
+    def _turned(self) -> None:
+        self._turning, self._turned_at = False, self._clock()
 
     async def _handle_batch(self, slot: Slot, taken: list[Message]) -> None:
         for portion in _portions(taken):
@@ -297,12 +308,14 @@ class Runner:
     def _watch(self) -> None:
         """Cancel what took too long, and come back when the next handler may have."""
         now = self._clock()
+        self._outcomes.look_after()
         for slot in self._slots():
             if self._due(slot) <= now:
                 self._overdue(slot, now)
         self._disarm()
         # What starts from now on is due later than what would start now.
-        due = min([now + self._handling.max_processing_time_s, *map(self._due, self._slots())])
+        look_s = min(LOOK_S, self._handling.max_processing_time_s)
+        due = min([now + look_s, *map(self._due, self._slots())])
         self._timer = self._loop.call_later(max(SHORTEST_S, due - now), self._watch)
 
     def _disarm(self) -> None:
