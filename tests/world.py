@@ -41,7 +41,7 @@ class World:
 
     def handlers(self, **options: Any) -> Worker:
         """A worker in a process of its own, whose handlers a test declares."""
-        return Worker(backend=MemoryBackend(store=self.store), host=self.host, **{"group": "g", **options})
+        return Worker(backend=MemoryBackend(store=self.store), **{"group": "g", "host": self.host, **options})
 
     def run(self, worker: Worker) -> asyncio.Task[None]:
         """Have it run until it ends or the test does."""

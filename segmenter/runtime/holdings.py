@@ -106,9 +106,11 @@ class Holdings:
         return taken
 
     def _take_of(self, holding: Holding, limit: int, whole_batch: bool) -> list[Message]:
-        if holding.paused or holding.hooks or holding.unconfirmed(self._patience_s):
-            return []
-        return holding.lanes.take(limit, whole_batch=whole_batch)
+        return holding.lanes.take(limit, whole_batch=whole_batch) if self.open(holding) else []
+
+    def open(self, holding: Holding) -> bool:
+        """Whether anything of a holding may be started."""
+        return not (holding.paused or holding.hooks or holding.draining or holding.unconfirmed(self._patience_s))
 
     def _unlist(self, holding: Holding) -> None:
         if holding.listed:

@@ -142,6 +142,10 @@ class Pump:
         self._patience_s = math.inf
         self._holdings.offered = offered
 
+    def may_start(self, holding: Holding) -> bool:
+        """Whether a message of a holding that was handed out may be started."""
+        return self._lease.valid and not self._leaving and self._holdings.open(holding)
+
     def take(
         self, limit: int, *, whole_batch: bool, one_partition: bool = False, of: Holding | None = None
     ) -> list[Message]:

@@ -7,10 +7,20 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from segmenter import HandlerStuck, Message, Retry, Worker
 from segmenter.core.command import GroupSlot, PartitionSlot
-from segmenter.core.observations import Granted, HandedBack, HandlerStands, HandlerTimedOut, Lost, Retried
+from segmenter.core.group import Expired
+from segmenter.core.observations import (
+    Granted,
+    HandedBack,
+    HandlerStands,
+    HandlerTimedOut,
+    Lost,
+    Observation,
+    Retried,
+)
 from tests.world import World, virtually
 
 SESSION_S = 1.0
@@ -98,6 +108,49 @@ async def test_what_is_cancelled_at_the_end_of_the_drain_timeout_has_not_been_tr
         assert world.loop.time() - began == pytest.approx(5, abs=0.2)
     assert attempts == [1, 1, 1, 1]
     assert (await segmenter.describe("orders", "g")).lag == 1
+
+
+@virtually
+async def test_what_was_taken_along_and_not_begun_is_left_to_the_next_owner_at_once(world: World) -> None:
+    """Messages that are handled one at a time are taken some at a time; that must not show."""
+    segmenter = world.segmenter()
+    orders = await segmenter.register_stream("orders", partitions=1)
+    await orders.send_many([(f"k{n}", b"%d" % n) for n in range(10)])
+    crew = Crew(world)
+    first, second = crew.worker("first", naps(1)), crew.worker("second", naps(1))
+    running = world.run(first)
+    await world.until(lambda: len(crew.times("first", "began")) == 3)
+    await first.stop()
+    await running
+    assert world.loop.time() < 3.5
+    world.run(second)
+    await world.until(lambda: len(crew.times("second", "ended")) == 7)
+    assert [data for _, what, data, _ in crew.said if what == "began"] == [b"%d" % n for n in range(10)]
+
+
+@virtually
+async def test_nothing_that_was_taken_along_starts_after_the_lease(world: World) -> None:
+    """The machine slept while a handler was at work: somebody else may be at the rest by now."""
+    orders = await world.segmenter().register_stream("orders", partitions=1)
+    await orders.send_many([(f"k{n}", b"%d" % n) for n in range(5)])
+    slept_s, story = [0.0], list[str]()
+    host = evolve(world.host, clock=lambda: world.loop.time() + slept_s[0])
+    worker = world.handlers(host=host)
+
+    def observe(seen: Observation) -> None:
+        if isinstance(seen, Granted | Lost):
+            story.append(type(seen).__name__)
+
+    @worker.handler("orders", session_timeout=SESSION_S, observer=observe)
+    async def handle(data: bytes) -> None:
+        story.append(data.decode())
+        if story == ["Granted", "0", "1"]:
+            slept_s[0] = 100.0
+
+    world.run(worker)
+    await world.until(lambda: story[-1:] == ["4"])
+    assert story[:4] == ["Granted", "0", "1", "Lost"]
+    assert story.index("2") > story.index("Granted", 4)
 
 
 @virtually
@@ -205,10 +258,6 @@ async def evict_all(world: World) -> None:
 
 
 def _without_members(data: Any) -> Any:
-    from attrs import evolve
-
-    from segmenter.core.group import Expired
-
     document = data.document.on(Expired(tuple(data.document.members)))
     return evolve(data, document=evolve(document, version="evicted"))
 
