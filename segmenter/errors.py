@@ -16,9 +16,12 @@
     │   └── StreamFull  SendUnknown  SendsLost
     ├── ConsumerError                     about one consumer and what it was handed
     │   ├── ConsumerDead  SeatTaken  HandlerStuck
-    │   └── PartitionLost  StaleDelivery  OutOfOrderAck
+    │   ├── PartitionLost  StaleDelivery  OutOfOrderAck
+    │   └── Undecodable  RetriesExhausted     about a message and its handler
     └── BackendError                      the server, the connection, or its permissions
         └── ServerFull                    its memory is full
+
+    Reject (Exception)                    for handlers to raise, not raised by the library
 
 ``retriable`` says whether the same call may succeed later without anything else being changed.
 """
@@ -51,6 +54,8 @@ __all__ = [
     "OffsetOutOfRange",
     "OutOfOrderAck",
     "PartitionLost",
+    "Reject",
+    "RetriesExhausted",
     "SeatTaken",
     "SegmenterError",
     "SendError",
@@ -63,6 +68,7 @@ __all__ = [
     "StreamFull",
     "StreamLost",
     "StreamMismatch",
+    "Undecodable",
     "UnsupportedFormat",
 ]
 
@@ -251,7 +257,7 @@ class SeatTaken(ConsumerError):
 
 
 class HandlerStuck(ConsumerError):
-    """User code blocked the event loop for longer than ``max_processing_time``, and cost the consumer its lease."""
+    """User code did not end within ``max_processing_time``: it blocked the event loop, or went on when cancelled."""
 
 
 class PartitionLost(ConsumerError):
@@ -264,6 +270,26 @@ class StaleDelivery(ConsumerError):
 
 class OutOfOrderAck(ConsumerError):
     """An earlier message of the same key is not settled yet."""
+
+
+class Undecodable(ConsumerError):
+    """The payload is not what the handler's ``type`` says; the cause tells why."""
+
+
+class RetriesExhausted(ConsumerError):
+    """A handler has failed as often as its ``retry`` allows, and ``on_exhausted="halt"`` stopped its consumer."""
+
+
+class Reject(Exception):
+    """Raise it in a handler: the message is a dead letter at once, and its key goes on.
+
+    Args:
+        reason: kept with the dead letter.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class BackendError(SegmenterError):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from attrs import evolve
 
 from segmenter.administration import Administration
+from segmenter.codecs import Codec, Format, T, codec_for
 from segmenter.config import (
     ConsumerOptions,
     Durability,
@@ -76,7 +77,7 @@ class Segmenter(Administration):
         self._heart: Heart | None = None
         self._heart_ended: Callable[[], object] | None = None
         self._consumers: list[Consumer] = []
-        self._streams: list[Stream] = []
+        self._streams: list[Stream[Any]] = []
         self._home: Home | None = None
         self._closed = False
 
@@ -91,7 +92,8 @@ class Segmenter(Administration):
         on_full: OnFull = "raise",
         send_timeout: Duration = 30.0,
         durability: Durability | None = None,
-    ) -> Stream:
+        type: type[T] | Codec[T] = bytes,  # type: ignore[assignment] # noqa: A002 - as handlers name it
+    ) -> Stream[T]:
         """Return a stream, creating it if there is none of that name.
 
         Args:
@@ -103,12 +105,15 @@ class Segmenter(Administration):
             send_timeout: seconds until an unanswered send is given up as ``SendUnknown``.
             durability: what a send must have reached before it counts as sent, such as
                 ``Durability(replicas=1, disk=True)``; by default the server's memory.
+            type: what is sent: ``bytes``, ``str``, an attrs or data class, a ``msgspec.Struct``, a pydantic model, or
+                a ``Codec``. It is the producer's affair: the stream itself stores payloads.
 
         Raises:
             StreamMismatch: it is registered with other partitions or another size.
             InvalidArgument: a value cannot be (``EmptyStreamName``, ``InvalidPartitionCount``, ...).
         """
         check_stream(name)
+        form = codec_for(type)
         options = StreamOptions(
             partitions=partitions,
             partition_size=partition_size,
@@ -118,7 +123,7 @@ class Segmenter(Administration):
         )
         await self._open()
         config = await self.lifecycle.create_stream(name, partitions, partition_size)
-        return self._stream(name, config, options)
+        return self._stream(name, config, options, form)
 
     async def get_stream(
         self,
@@ -127,21 +132,22 @@ class Segmenter(Administration):
         on_full: OnFull = "raise",
         send_timeout: Duration = 30.0,
         durability: Durability | None = None,
-    ) -> Stream:
+        type: type[T] | Codec[T] = bytes,  # type: ignore[assignment] # noqa: A002 - as handlers name it
+    ) -> Stream[T]:
         """Return a stream that is registered already.
 
         Raises:
             NonExistentStream: there is none of that name.
         """
         check_stream(name)
+        form = codec_for(type)
         options = StreamOptions(on_full=on_full, send_timeout_s=send_timeout, durability=durability)
         await self._open()
-        return self._stream(name, await self.lifecycle.load_stream(name), options)
+        return self._stream(name, await self.lifecycle.load_stream(name), options, form)
 
-    def _stream(self, name: str, config: StreamConfig, options: StreamOptions) -> Stream:
-        stream = Stream(
-            name, config, options, self.session, self.lifecycle, self.host.nonce(), self.host, self._backend
-        )
+    def _stream(self, name: str, config: StreamConfig, options: StreamOptions, form: Format[T]) -> Stream[T]:
+        producer, place = self.host.nonce(), self._backend
+        stream = Stream(name, config, options, self.session, self.lifecycle, producer, self.host, form, place)
         self._streams.append(stream)
         return stream
 
@@ -216,25 +222,36 @@ class Segmenter(Administration):
         return Registration(self._start_consumer, stream, group, start, options, hooks)
 
     async def _start_consumer(self, slot: GroupSlot, start: bytes, options: ConsumerOptions, hooks: Hooks) -> Consumer:
+        pump = await self.open_pump(slot, start, options, hooks)
+        consumer = Consumer(pump, options, slot)
+        self._consumers.append(consumer)
+        await pump.admitted()
+        return consumer
+
+    async def open_pump(
+        self,
+        slot: GroupSlot,
+        start: bytes,
+        options: ConsumerOptions,
+        hooks: Hooks,
+        gate: Callable[[Session], Session] = lambda session: session,
+    ) -> Pump:
+        """Return the pump of a new consumer, for whoever runs it; ``gate`` stands between it and its session."""
         await self._open()
         config = await self.lifecycle.load_stream(slot.stream)
         session_ms = round(options.session_timeout_s * 1000)
         opened = await self.lifecycle.open_group(slot, config.partitions, session_ms, start)
-        pump = Pump(
+        return Pump(
             slot=slot,
             document=opened.document,
             events_end=opened.events_end,
             options=options,
-            session=await self._backend.session(),
+            session=gate(await self._backend.session()),
             heart=self._beating(),
             host=self.host,
             hooks=evolve(hooks, observers=[logged(slot), *hooks.observers]),
             place=self._backend,
         )
-        consumer = Consumer(pump, options, slot)
-        self._consumers.append(consumer)
-        await pump.admitted()
-        return consumer
 
     # --- the end ----------------------------------------------------------------------------------------------------
 

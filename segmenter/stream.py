@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Generic
 
+from segmenter.codecs import Format, T
 from segmenter.config import StreamOptions
 from segmenter.core.command import PartitionSlot
 from segmenter.core.forward import Outgoing
@@ -23,7 +25,7 @@ from segmenter.runtime.sent import Place, Sent, SentMany
 __all__ = ["Stream"]
 
 
-class Stream:
+class Stream(Generic[T]):
     """A registered stream. Get one from ``Segmenter.register_stream`` or ``Segmenter.get_stream``.
 
     Every object is a producer of its own: messages that it sends one after the other to one key are appended in that
@@ -39,6 +41,7 @@ class Stream:
         lifecycle: Lifecycle,
         producer: str,
         host: Host,
+        form: Format[T],
         place: object = None,
     ) -> None:
         self._name = name
@@ -48,6 +51,7 @@ class Stream:
         self._lifecycle = lifecycle
         self._producer = producer
         self._host = host
+        self._encode = None if form.encode is None else form.encoded
         self._place = place
         self._router = Router(config.partitions, config.hash_name)
         self._home = Home("stream", name)
@@ -77,12 +81,12 @@ class Stream:
         """The partition that a key belongs to, from 0."""
         return self._router.partition_of(encoded(key))
 
-    async def send(self, key: Key, data: bytes, headers: Mapping[str, str] | None = None) -> Sent:
+    async def send(self, key: Key, data: T, headers: Mapping[str, str] | None = None) -> Sent:
         """Append a message, and return when the server has it.
 
         Args:
             key: messages of one key are processed in the order they were sent; text is encoded as UTF-8.
-            data: the payload.
+            data: the payload, or a value of the stream's ``type``.
             headers: small text values that travel with it.
 
         Raises:
@@ -98,12 +102,10 @@ class Stream:
             NotHere: called in another process or event loop than the stream was opened in.
         """
         self._home.check()
-        parts = checked(key, data, headers)
+        parts = checked(key, self._payload(data), headers)
         return await self._outboxes[self._router.partition_of(parts[0])].send(parts)
 
-    async def send_many(
-        self, messages: Iterable[tuple[Key, bytes] | tuple[Key, bytes, Mapping[str, str]]]
-    ) -> Sequence[Sent]:
+    async def send_many(self, messages: Iterable[tuple[Key, T] | tuple[Key, T, Mapping[str, str]]]) -> Sequence[Sent]:
         """Append many messages, in the order given for each key, and return when the server has them all.
 
         Args:
@@ -117,11 +119,11 @@ class Stream:
                 each message stands, with ``None`` for those that failed.
         """
         self._home.check()
-        shares = self._router.shares(messages, self.partition_size)
+        shares = self._router.shares(self._payloads(messages), self.partition_size)
         parcels = [self._outboxes[share.partition].send_many(share.records) for share in shares]
         return _in_order(shares, await asyncio.gather(*parcels, return_exceptions=True))
 
-    def outgoing(self, key: Key, data: bytes, headers: Mapping[str, str] | None = None) -> Outgoing:
+    def outgoing(self, key: Key, data: T, headers: Mapping[str, str] | None = None) -> Outgoing:
         """Return a message on its way to this stream, for ``Message.forward``; nothing is sent yet.
 
         Raises:
@@ -133,7 +135,7 @@ class Stream:
                 f"{self._name!r} was opened with durability, which a forwarded message cannot wait for: "
                 "open it without, or send and then acknowledge"
             )
-        record = Record(*checked(key, data, headers))
+        record = Record(*checked(key, self._payload(data), headers))
         return Outgoing(
             PartitionSlot(self._name, self._router.partition_of(record.key)),
             in_columns([record]),
@@ -143,6 +145,21 @@ class Stream:
             waits=self._options.on_full == "wait",
             place=self._place,
         )
+
+    def _payload(self, data: T) -> bytes:
+        return data if self._encode is None else self._encode(data)  # type: ignore[return-value]
+
+    def _payloads(self, messages: Iterable[tuple[Any, ...]]) -> Iterable[tuple[Any, ...]]:
+        return messages if self._encode is None else self._encoded(messages)
+
+    def _encoded(self, messages: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+        """Encode the data; what is no message is refused where all of them are looked at."""
+        for message in messages:
+            match message:
+                case tuple((key, data, *headers)):
+                    yield (key, self._payload(data), *headers)
+                case _:
+                    yield message
 
     async def alter(self, *, partition_size: int) -> None:
         """Change how many messages each partition keeps. Other producers follow when they open the stream again.

@@ -19,6 +19,7 @@ from segmenter.cli.groups import groups
 from segmenter.cli.place import Output, Place
 from segmenter.cli.printing import talk, visible
 from segmenter.cli.rebalances import rebalances
+from segmenter.cli.run import run_workers
 from segmenter.cli.send import send
 from segmenter.cli.streams import streams
 from segmenter.cli.tail import tail
@@ -39,6 +40,7 @@ app = App(
 app.meta.group_parameters = Group("Options of every command", sort_key=9)
 for command in (demo, doctor, send, tail, streams, groups, rebalances, top, bench, verify):
     app.command(command)
+app.command(run_workers, name="run")
 
 
 @app.command

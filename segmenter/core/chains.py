@@ -21,7 +21,7 @@ __all__ = ["Chains"]
 class Chains:
     """The chains of one partition. They hold something exactly while something linked is not settled."""
 
-    __slots__ = ("_delayed", "_fresh", "_ready", "_tails", "started")
+    __slots__ = ("_delayed", "_fresh", "_left", "_ready", "_tails", "started")
 
     def __init__(self) -> None:
         self.started: dict[Message, float] = {}  # handed out -> when, oldest first
@@ -29,6 +29,7 @@ class Chains:
         self._fresh: deque[Message] = deque()
         self._ready: list[tuple[int, Message]] = []  # by ordinal
         self._delayed: list[tuple[float, int, Message]] = []  # by due time
+        self._left = False  # what is handed out does not count any more
 
     def __bool__(self) -> bool:
         return bool(self._tails)
@@ -89,13 +90,24 @@ class Chains:
         del self.started[message]
         self.started[message] = math.inf
 
-    def bring_back(self, message: Message, now: float) -> bool:
-        """It is in hand again; false if the partition is lost."""
+    def bring_back(self, message: Message, now: float, *, done: bool) -> bool:
+        """It is in hand again; false if there is no hand any more."""
         if message._state != FORWARDED:
             return False
         del self.started[message]
+        if self._left and not done:
+            message._state = STALE
+            return False
         message._state, self.started[message] = STARTED, now
         return True
+
+    def leave(self, *, forwarded_too: bool = False) -> None:
+        """What is handed out does not count any more, but for what is left to something that is sent."""
+        self._left = True
+        for message in [*self.started]:
+            if forwarded_too or message._state != FORWARDED:
+                message._state = STALE
+                del self.started[message]
 
     # --- turns ------------------------------------------------------------------------------------------------------
 

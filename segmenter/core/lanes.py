@@ -57,15 +57,12 @@ class KeyLanes:
         self.position = progress.offset  # id of the last entry offered: the place to read on from
         self.version = self.unsettled = self.unsettled_bytes = 0  # the version rises with every change of the progress
         self.parking, self.caution = parking or Parking(), caution or Caution()
-        self._clock = clock
-        self._touched = touched
+        self._clock, self._touched = clock, touched
         self._told = False  # that something was settled, since the progress was last asked for
         self._closed: Callable[[Message], ConsumerError] | None = None
-        self.mark = Watermark(progress)
-        self._attempts = dict(progress.attempts)
-        self._next = progress.read  # ordinal of the next entry to be offered
-        self._arrived: deque[Entry] = deque()  # offered, and not looked at
-        self._drawn = progress.read  # ordinal of the first of these
+        self.mark, self._attempts = Watermark(progress), dict(progress.attempts)
+        self._next = self._drawn = progress.read  # ordinals of the next entry to be offered, and to be looked at
+        self._arrived: deque[Entry] = deque()  # what is between the two
         self._run: list[Message] = []  # handed out while nothing else was in hand
         self._run_end, self._run_at = 0, 0.0  # the ordinal behind it, and when it was handed out
         self.chains = Chains()
@@ -145,8 +142,7 @@ class KeyLanes:
         """Hand out up to ``limit`` messages that may start; ``whole_batch``: a key may come several times, in order."""
         if self._closed is not None:
             return []
-        now = self._clock()
-        self._batch += 1
+        now, self._batch = self._clock(), self._batch + 1
         if self.caution.applies(self.mark.read, redriving=bool(self._taken_up)):
             return self._take_alone(now)
         if self._run:
@@ -317,7 +313,7 @@ class KeyLanes:
 
     def forwarded(self, message: Message, *, done: bool) -> None:
         """It is settled by what was sent, or nothing was sent."""
-        if self.chains.bring_back(message, self._clock()) and done:
+        if self.chains.bring_back(message, self._clock(), done=done) and done:
             self.settle(message)
 
     # --- setting aside ----------------------------------------------------------------------------------------------
@@ -380,14 +376,18 @@ class KeyLanes:
     def stop(self) -> None:
         """Start nothing more; what is in flight may still be settled."""
         self._closed = self._closed or stale
+        self._link_run()
+
+    def leave(self) -> None:
+        """Leave what is in hand to whoever comes next, as if it had not been handed out; what is forwarded goes on."""
+        self.stop()
+        self.chains.leave()
 
     def close(self) -> None:
         """The hold is over: whatever is in flight no longer counts."""
+        self.stop()
         self._closed = lost
-        self._link_run()
-        for message in self.chains.started:
-            message._state = STALE
-        self.chains.started.clear()
+        self.chains.leave(forwarded_too=True)
 
     @property
     def seen(self) -> Seen:

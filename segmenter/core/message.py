@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from segmenter.core.log import parse_position
 from segmenter.errors import InvalidArgument
@@ -43,10 +43,14 @@ STALE = 6  # taken back: this delivery no longer counts
 FORWARDED = 7  # being settled by what is sent in its place
 
 
-class Target(Protocol):
+D = TypeVar("D", contravariant=True)
+V = TypeVar("V")
+
+
+class Target(Protocol[D]):
     """A stream that messages can be forwarded to."""
 
-    def outgoing(self, key: str | bytes, data: bytes, headers: Mapping[str, str] | None) -> Outgoing:
+    def outgoing(self, key: str | bytes, data: D, headers: Mapping[str, str] | None) -> Outgoing:
         """What is to be sent, and where it goes."""
         ...
 
@@ -155,6 +159,16 @@ class Message:
         """Whether this delivery was acknowledged, rejected or parked."""
         return self._state == SETTLED
 
+    @property
+    def current(self) -> bool:
+        """Whether this delivery counts: it is not settled, and not taken or given back."""
+        return self._state == STARTED
+
+    @property
+    def under_way(self) -> bool:
+        """Whether it was left to what is sent in its place, and that is not decided."""
+        return self._state == FORWARDED
+
     def handed_out_by(self, consumer: object) -> bool:
         """Whether it came through this consumer, in this delivery or an earlier one."""
         return self._lanes.consumer is consumer
@@ -207,7 +221,7 @@ class Message:
         self._lanes.park(self, reason)
 
     def forward(
-        self, stream: Target, key: str | bytes, data: bytes, headers: Mapping[str, str] | None = None
+        self, stream: Target[V], key: str | bytes, data: V, headers: Mapping[str, str] | None = None
     ) -> Awaitable[None]:
         """Settle this message by sending another one in its place: both or neither, in one step of the server.
 
@@ -216,7 +230,7 @@ class Message:
         Args:
             stream: where it goes, opened from the ``Segmenter`` of this consumer.
             key: its key in that stream.
-            data: its payload.
+            data: its payload, or a value of that stream's ``type``.
             headers: small text values that travel with it.
 
         Raises:

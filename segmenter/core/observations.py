@@ -7,14 +7,20 @@ from attrs import frozen
 __all__ = [
     "Admitted",
     "Congested",
+    "DeadLettered",
     "Departed",
     "Gap",
     "Granted",
+    "Halted",
     "HandedBack",
+    "HandlerStands",
+    "HandlerTimedOut",
     "Lost",
     "Missing",
     "Observation",
+    "Parked",
     "Reassigned",
+    "Retried",
     "Stalled",
     "Truncation",
 ]
@@ -118,7 +124,83 @@ class Stalled:
     keys: tuple[str, ...]
 
 
+# --- of handlers: one for each message that does not simply succeed ---------------------------------------------------
+
+
+@frozen
+class Retried:
+    """An attempt failed, and the message is tried again after a while; the later ones of its key wait."""
+
+    member: str
+    partition: int
+    id: str
+    key: str
+    attempt: int  # the one that failed
+    delay_s: float
+    reason: str
+
+
+@frozen
+class Parked:
+    """A message is set aside with all later ones of its key, until somebody redrives it."""
+
+    member: str
+    partition: int
+    id: str
+    key: str
+    attempt: int
+    reason: str
+
+
+@frozen
+class DeadLettered:
+    """A message is given up, and its key goes on."""
+
+    member: str
+    partition: int
+    id: str
+    key: str
+    attempt: int
+    reason: str
+
+
+@frozen
+class Halted:
+    """A message has failed as often as it may, and the consumer stops for it."""
+
+    member: str
+    partition: int
+    id: str
+    key: str
+    attempt: int
+    reason: str
+
+
+@frozen
+class HandlerTimedOut:
+    """A handler took too long and is cancelled."""
+
+    member: str
+    partition: int
+    id: str
+    key: str
+    attempt: int
+    after_s: float
+
+
+@frozen
+class HandlerStands:
+    """A handler went on after it was cancelled: nothing more of its partition is started in this process."""
+
+    member: str
+    partition: int
+    id: str
+    key: str
+    attempt: int
+
+
 Membership = Admitted | Departed | Reassigned
 Holding = Congested | Granted | HandedBack | Lost | Stalled
 Loss = Gap | Missing | Truncation
-Observation = Membership | Holding | Loss
+Trouble = DeadLettered | Halted | HandlerStands | HandlerTimedOut | Parked | Retried
+Observation = Membership | Holding | Loss | Trouble

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from segmenter.config import Durability
 from segmenter.core.command import Gone, GroupSlot, PartitionSlot
 from segmenter.core.forward import Forward
+from segmenter.core.message import Message
 from segmenter.core.observations import Gap, Truncation
 from segmenter.core.retention import Full, Moved, Sealed, Unconfirmed
 from segmenter.errors import (
@@ -15,6 +16,7 @@ from segmenter.errors import (
     LogTruncated,
     NonExistentGroup,
     OffsetOutOfRange,
+    RetriesExhausted,
     SeatTaken,
     SegmenterError,
     SendError,
@@ -28,7 +30,9 @@ __all__ = [
     "as_segmenter_error",
     "group_lost",
     "group_removed",
+    "handler_stands",
     "handler_stuck",
+    "in_vain",
     "laid_out_anew",
     "log_truncated",
     "no_such_group",
@@ -36,11 +40,13 @@ __all__ = [
     "not_in_order",
     "offset_out_of_range",
     "remains",
+    "retries_exhausted",
     "seat_taken",
     "send_unknown",
     "sends_lost",
     "stream_full",
     "stream_lost",
+    "timed_out",
     "too_few_copies",
 ]
 
@@ -114,6 +120,38 @@ def handler_stuck(slot: GroupSlot, limit_s: float) -> HandlerStuck:
         "move blocking code to a thread, or raise max_processing_time",
         stream=slot.stream,
         group=slot.group,
+    )
+
+
+def handler_stands(slot: GroupSlot, handler: str, message: Message) -> HandlerStuck:
+    """A handler did not end when it was cancelled."""
+    return HandlerStuck(
+        f"handler {handler} went on after it was cancelled, at {message!r}: this process has handed its partitions "
+        "over and should be replaced; give what the handler waits for a time-out of its own",
+        stream=slot.stream,
+        group=slot.group,
+        partition=message.partition,
+    )
+
+
+def in_vain() -> SegmenterError:
+    """What a handler forwarded without waiting for it was not sent."""
+    return SegmenterError("what was forwarded in its place could not be sent: await message.forward() to learn why")
+
+
+def timed_out(limit_s: float) -> TimeoutError:
+    """A handler took too long."""
+    return TimeoutError(f"the handler did not end within max_processing_time, {limit_s:g} s")
+
+
+def retries_exhausted(slot: GroupSlot, handler: str, message: Message, reason: str) -> RetriesExhausted:
+    """A handler has failed too often, and its consumer is to stop for that."""
+    return RetriesExhausted(
+        f"handler {handler} has failed {message.attempt} times on {message!r}: {reason}; a restart tries once more, "
+        "and on_exhausted='park' or 'dead_letter' would set the message aside instead",
+        stream=slot.stream,
+        group=slot.group,
+        partition=message.partition,
     )
 
 

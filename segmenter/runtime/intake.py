@@ -59,7 +59,9 @@ def _looked_at(key: object, data: bytes, headers: Mapping[str, str] | None) -> P
     if not isinstance(key, bytes):
         raise InvalidArgument(f"key {key!r} is of type {type(key).__name__}: use str or bytes")
     if not isinstance(data, bytes | bytearray | memoryview):
-        raise InvalidArgument(f"data is of type {type(data).__name__}: encode it to bytes first")
+        raise InvalidArgument(
+            f"data is of type {type(data).__name__}: encode it to bytes first, or give the stream a type="
+        )
     written = _encoded_headers(headers) if headers else b""
     if not key:
         raise InvalidArgument("the key is empty: messages are ordered by it, so each needs one")

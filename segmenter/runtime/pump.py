@@ -39,11 +39,11 @@ from segmenter.runtime.lease import Lease
 from segmenter.runtime.prober import Prober
 from segmenter.runtime.reader import READ_WAIT_S, Reader
 from segmenter.runtime.redriver import Redriver
+from segmenter.runtime.standstill import Standstill
 from segmenter.runtime.ties import Ties
 
 __all__ = ["Pump"]
 
-STALLED_S = 1.0  # without a message handed out or settled, while some are in flight: worth a word
 FAREWELL_S = 5.0  # at most, from having nothing in flight to being gone
 
 
@@ -97,7 +97,8 @@ class Pump:
         self._driver = Driver(ties, self._new_member(document), self._custody, host.clock)
         self._lease = self._new_lease(heart)
         self._alarm = Alarm(host.clock)
-        self._moved_at = math.inf  # when a message was last handed out or settled; inf once standstill was reported
+        self._standstill = Standstill(self._holdings, host.clock)
+        self._patience_s = options.max_processing_time_s  # until a message that is not settled is taken back
         self._leaving = False
         self._admitted: asyncio.Future[None] = self._loop.create_future()
         self.failure: SegmenterError | None = None  # why it ended, if not because it was asked to
@@ -136,14 +137,25 @@ class Pump:
         """
         await asyncio.shield(self._admitted)
 
-    def take(self, limit: int, *, whole_batch: bool, one_partition: bool = False) -> list[Message]:
-        """Hand out what may start now; nothing once the lease is over."""
+    def attend(self, offered: Callable[[Holding], None]) -> None:
+        """Offer each holding that has something to start to whoever runs handlers, times them and ends them."""
+        self._patience_s = math.inf
+        self._holdings.offered = offered
+
+    def may_start(self, holding: Holding) -> bool:
+        """Whether a message of a holding that was handed out may be started."""
+        return self._lease.valid and not self._leaving and self._holdings.open(holding)
+
+    def take(
+        self, limit: int, *, whole_batch: bool, one_partition: bool = False, of: Holding | None = None
+    ) -> list[Message]:
+        """Hand out what may start now, of one holding or of all in turn; nothing once the lease is over."""
         if not self._lease.valid or self._leaving:
             self._holdings.available.clear()
             return []
-        taken = self._holdings.take(limit, whole_batch=whole_batch, one_partition=one_partition)
+        taken = self._holdings.take(limit, whole_batch=whole_batch, one_partition=one_partition, of=of)
         if taken:
-            self._moved_at = self._host.clock()
+            self._standstill.moved()
         return taken
 
     async def available(self, timeout_s: float | None) -> None:
@@ -181,16 +193,19 @@ class Pump:
             await done
 
     def leave(self, *, drain: bool) -> None:
-        """Hand everything over and end; with ``drain``, when what is in flight is settled or has had its time."""
+        """Hand everything over and end; with ``drain``, when what is in flight is settled or has had its time.
+
+        Where handlers are attended to, that is when ``give_back`` is called.
+        """
         self._leaving = True
         self._holdings.available.set()
         self.tell(sig.Leave())
-        if drain:
-            self._loop.call_later(self._options.drain_timeout_s, self._give_back)
-        else:
-            self._give_back()
+        if not drain:
+            self.give_back()
+        elif self._holdings.offered is None:
+            self._loop.call_later(self._options.drain_timeout_s, self.give_back)
 
-    def _give_back(self) -> None:
+    def give_back(self) -> None:
         """What is still in flight no longer counts; if the server does not answer either, go without a word."""
         for holding in self._holdings:
             holding.lanes.stop()
@@ -244,15 +259,12 @@ class Pump:
         timer = self._driver.member.timer
         if timer is not None and timer <= now:
             self.tell(sig.Tick())
-        if now - self._moved_at >= STALLED_S:
-            self._moved_at = math.inf
-            keys = tuple(key for holding in self._holdings for key in holding.lanes.waiting_keys)
-            if keys and not self._holdings.available.is_set():
-                self._observe(Stalled(self._driver.member.me, keys))
+        if keys := self._standstill.keys(now):
+            self._observe(Stalled(self._driver.member.me, keys))
 
     def _watch_holding(self, holding: Holding, now: float) -> None:
         """Take back what took too long, release what is drained, and let the rest take its turn."""
-        deadline = now - self._options.max_processing_time_s
+        deadline = now - self._patience_s
         if holding.lanes.oldest_start is not None and holding.lanes.oldest_start <= deadline:
             holding.lanes.take_back_before(deadline)
         if (drained := holding.drained()) is not None:
@@ -260,11 +272,8 @@ class Pump:
         self._holdings.consider(holding)
 
     def _set_alarm(self, now: float) -> None:
-        due = [now + READ_WAIT_S, self._driver.member.timer, self._moved_at + STALLED_S, self._lease.until]
-        for holding in self._holdings:
-            oldest = holding.lanes.oldest_start
-            due += [holding.dirty_since + self._options.commit_interval_s, holding.lanes.due]
-            due.append(None if oldest is None else oldest + self._options.max_processing_time_s)
+        due = [now + READ_WAIT_S, self._driver.member.timer, self._standstill.at, self._lease.until]
+        due += self._holdings.due(self._options.commit_interval_s, self._patience_s)
         self._alarm.set(min(at for at in due if at is not None))
 
     def _touched(self, holding: Holding) -> None:
@@ -272,9 +281,9 @@ class Pump:
 
         This runs for every message, so whatever is done once for many of them stands behind a condition.
         """
-        self._moved_at = now = self._host.clock()
+        self._standstill.moved()
         if holding.dirty_since == math.inf:
-            holding.dirty_since = now
+            holding.dirty_since = now = self._host.clock()
             if now + self._options.commit_interval_s < self._alarm.at:
                 self.wake()
         if holding.lanes.startable:

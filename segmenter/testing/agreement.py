@@ -134,10 +134,9 @@ class Law:
     def execute(self, command: Command[Any, R]) -> R:
         """Apply the command."""
         after, reply = command.apply(self._held(command.slot), next(self._ticks))
-        if isinstance(command.slot, Crossing):
-            self.slots[command.slot.here], self.slots[command.slot.there] = after
-        else:
-            self.slots[command.slot] = after
+        crossing = isinstance(command.slot, Crossing)
+        slots, states = ((command.slot.here, command.slot.there), after) if crossing else ((command.slot,), (after,))
+        self.slots.update(zip(slots, states or (), strict=True))
         return reply
 
     def _held(self, slot: Slot | Crossing) -> Any:

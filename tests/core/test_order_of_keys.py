@@ -187,3 +187,34 @@ def test_the_watermark_rises_over_what_a_former_owner_finished_as_soon_as_it_mee
     third, *_ = lanes.take(2)
     third.ack()
     assert lanes.kept.progress() == Progress(b"4-0", 4)
+
+
+# --- leaving what is in hand ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", [1, 10])
+def test_what_is_left_was_not_handed_out(limit: int) -> None:
+    """A handler that is cancelled since its partition moves has not been tried."""
+    lanes = Lanes("ab")
+    messages = lanes.take(limit) + lanes.take(limit)
+    lanes.kept.leave()
+    assert lanes.kept.in_flight == 0
+    assert lanes.kept.progress() == Progress()
+    assert lanes.take() == []
+    with pytest.raises(StaleDelivery):
+        messages[0].ack()
+
+
+def test_what_is_forwarded_comes_to_its_end_although_the_rest_is_left() -> None:
+    """It may have been sent already: left, it would be sent once more by whoever comes next."""
+    lanes = Lanes("abc")
+    sent, refused, _ = lanes.take()
+    lanes.kept.forward(sent)
+    lanes.kept.forward(refused)
+    lanes.kept.leave()
+    assert lanes.kept.in_flight == 2
+    lanes.kept.forwarded(refused, done=False)
+    assert lanes.kept.in_flight == 1
+    lanes.kept.forwarded(sent, done=True)
+    assert lanes.kept.in_flight == 0
+    assert (lanes.kept.progress().read, lanes.kept.progress().attempts) == (1, ())

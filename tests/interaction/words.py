@@ -251,6 +251,8 @@ class Words:
                 return f"{me} is Congested in partition {seen.partition}: {seen.parked} parked, {seen.dead} dead"
             case obs.Stalled():
                 return f"{me} is Stalled by {', '.join(seen.keys)}"
+            case _:
+                return f"{me} has {type(seen).__name__} {seen.key}, attempt {seen.attempt}"
 
     def _held(self, slot: Any, seen: obs.Granted | obs.HandedBack | obs.Lost) -> str:
         epoch = self.epoch(PartitionSlot(slot.stream, seen.partition), slot.group, seen.epoch)

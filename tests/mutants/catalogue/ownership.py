@@ -309,8 +309,8 @@ OWNERSHIP = (
         "P3 INV-7",
         "segmenter/runtime/pump.py",
         fundamental("2_settling", "a_shutdown_waits_for_what_is_in_flight"),
-        "        if drain:\n",
-        "        if False:\n",
+        "        if not drain:\n",
+        "        if True:\n",
     ),
     Mutant(
         "start of the next message while a partition drains",
