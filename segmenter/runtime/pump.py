@@ -105,16 +105,7 @@ class Pump:
         )
         self._prober = self._new_prober()
         self._redriver = Redriver(session, self._holdings, slot.group, failed=self.end, wake=self.wake)
-        self._driver = Driver(
-            self._new_member(document),
-            session=session,
-            custody=self._custody,
-            clock=host.clock,
-            backoff=self._backoff,
-            observe=self._observe,
-            failed=self.end,
-            wake=self.wake,
-        )
+        self._driver = self._new_driver(document)
         self._alarm = Alarm(host.clock)
         self._moved_at = math.inf  # when a message was last handed out or settled; inf once standstill was reported
         self._leaving = False
@@ -131,6 +122,18 @@ class Pump:
             refused=self._refused,
             failed=self.end,
             observe=self._observe,
+            wake=self.wake,
+        )
+
+    def _new_driver(self, document: GroupState) -> Driver:
+        return Driver(
+            self._new_member(document),
+            session=self._session,
+            custody=self._custody,
+            clock=self._host.clock,
+            backoff=self._backoff,
+            observe=self._observe,
+            failed=self.end,
             wake=self.wake,
         )
 
