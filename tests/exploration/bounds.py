@@ -69,5 +69,6 @@ LARGE = (
     Bounds(
         "three keys, two in flight, one leaves", ("abcab",), in_flight=2, leaves=1, faults=1, kinds=frozenset({"pause"})
     ),
-    Bounds("three processes, one comes, any one fault", ("", "", ""), letters="abc", present=2, joins=1, faults=1),
+    Bounds("one comes, any two faults", ("a", ""), present=1, joins=1, faults=2),
+    Bounds("three processes, one comes, any one fault", ("a", "", ""), letters="abc", present=2, joins=1, faults=1),
 )
