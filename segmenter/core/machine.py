@@ -160,6 +160,8 @@ class _Step:
 
     def _unanswered(self, command: Command[Any, Any]) -> None:
         match command:
+            case doc.UpdateGroup() if command != self.member.changing:
+                pass  # of an earlier membership: whoever sends it again would count its lease from then
             case doc.LoadGroup() | doc.UpdateGroup() if self.member.standing is not Standing.OUTSIDE:
                 self.effects.append(sig.Execute(command, again=True))
             case Claim() | Release() if command == self._hold(command.slot.partition).pending:

@@ -324,7 +324,7 @@ class Pump:
                 self._observe(observation)
 
     def _execute(self, command: Command[Any, Any]) -> None:
-        if isinstance(command, UpdateGroup) and command != self._joining[0]:
+        if isinstance(command, UpdateGroup) and command == self._member.changing != self._joining[0]:
             self._joining = (command, self._host.clock())
         if not self.ended.is_set():
             self._session.execute(command).add_done_callback(lambda future: self._answered(command, future))
