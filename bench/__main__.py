@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+from attrs import asdict
 from rich.console import Console
+from rich.table import Table
 
-from bench import consume, growth, idle, latency, memory, produce, rebalance, send
+from bench import comparison, consume, growth, idle, latency, memory, produce, rebalance, send
 from bench.measure import Contest, Place, own_server, run
 from bench.report import facts, rows, table
 
@@ -26,37 +29,49 @@ QUESTIONS: dict[str, Callable[[bool], list[Contest]]] = {
 }
 
 
+PEERS = "peers"
+WIDTH = 120  # of tables where there is no terminal
+NAMES = (*QUESTIONS, PEERS)
+
+
 def main() -> None:
     asked = _arguments()
-    talk = Console(stderr=True)
-    found = []
-    known = facts(asked.server, short=not asked.full)
-    for name in asked.questions or QUESTIONS:
-        for contest in QUESTIONS[name](not asked.full):
-            with own_server(asked.server) as url:  # so that no question meets what another one left
-                result = run(contest, Place(url, short=not asked.full), talk)
-            found += rows(result)
-            if sys.stdout.isatty():
-                Console().print(table(result))
-            else:
-                talk.print(table(result))
-    written = json.dumps({"measured_on": known, "results": found}, indent=2)
+    talk = Console(stderr=True, width=None if sys.stderr.isatty() else WIDTH)
+    shown = Console() if sys.stdout.isatty() else talk
+    written: dict[str, Any] = {"measured_on": facts(asked.server, short=not asked.full), "results": []}
+    for name in asked.questions or NAMES:
+        if name == PEERS:
+            compared = comparison.compare(asked.server, talk, short=not asked.full)
+            written["peers"] = [asdict(each) for each in compared]
+            shown.print(comparison.table(compared))
+        else:
+            for results, made in _answers(name, asked, talk):
+                written["results"] += results
+                shown.print(made)
+    text = json.dumps(written, indent=2) + "\n"
     if asked.json:
-        asked.json.write_text(written + "\n")
+        asked.json.write_text(text)
     elif not sys.stdout.isatty():
-        sys.stdout.write(written + "\n")
+        sys.stdout.write(text)
+
+
+def _answers(name: str, asked: argparse.Namespace, talk: Console) -> Iterator[tuple[list[dict[str, Any]], Table]]:
+    for contest in QUESTIONS[name](not asked.full):
+        with own_server(asked.server) as url:  # so that no question meets what another one left
+            result = run(contest, Place(url, short=not asked.full), talk)
+        yield rows(result), table(result)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("questions", nargs="*", metavar="QUESTION", help=f"of {', '.join(QUESTIONS)}; all by default")
+    parser.add_argument("questions", nargs="*", metavar="QUESTION", help=f"of {', '.join(NAMES)}; all by default")
     parser.add_argument("--full", action="store_true", help="more messages, partitions and members")
     parser.add_argument("--server", choices=("8.2", "7.0"), default="8.2", help="7.0 is Debian's")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the figures")
     asked = parser.parse_args()
-    unknown = set(asked.questions) - set(QUESTIONS)
+    unknown = set(asked.questions) - set(NAMES)
     if unknown:
-        parser.error(f"unknown question {', '.join(sorted(unknown))}: choose of {', '.join(QUESTIONS)}")
+        parser.error(f"unknown question {', '.join(sorted(unknown))}: choose of {', '.join(NAMES)}")
     return asked
 
 

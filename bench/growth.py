@@ -14,8 +14,8 @@ __all__ = ["contests"]
 
 PARTITIONS = (4, 64, 256, 1024)
 MEMBERS = (1, 16, 64, 256)
-COUNT = 100_000
-BATCH = 100  # messages of a partition in a call: as many wherever there are fewer partitions
+BATCH = 100  # messages of a partition in a call
+COUNT = BATCH * PARTITIONS[-1]
 WATCHED_S = 3.0
 
 Figure = Callable[[Run], float | None]
@@ -25,12 +25,11 @@ def _produce(partitions: int) -> Callable[[Place], Run]:
     """The client's and the server's processor time for a message, at equal batches."""
 
     async def job(place: Place) -> Run:
-        count = place.count(COUNT)
-        call = min(count, BATCH * partitions)
+        call = BATCH * partitions
         async with opened(place, partitions) as (_, stream):
             for _ in range(2):  # the first of them makes what is made once
-                with place.timing(count) as made:
-                    for first in range(0, count, call):
+                with place.timing(COUNT) as made:
+                    for first in range(0, COUNT, call):
                         await stream.send_many((b"%d" % index, DATA) for index in range(first, first + call))
         made.value = (made.client_us or 0) + (made.server_us or 0)
         return made
@@ -40,21 +39,21 @@ def _produce(partitions: int) -> Callable[[Place], Run]:
 
 def _consume(partitions: int) -> Callable[[Place], Run]:
     async def job(place: Place) -> Run:
-        count = place.count(COUNT)
         async with opened(place, partitions) as (segmenter, stream):
-            async with segmenter.register_consumer("s", group="g", batch_size=500, session_timeout=60) as consumer:
-                await owning(consumer, partitions)
-                consumer.pause()
-                await stream.send_many((b"%d" % index, DATA) for index in range(count))
-                with place.timing(count) as made:
-                    consumer.resume()
-                    done = 0
-                    while done < count:
-                        batch = await consumer.read(timeout=5)
-                        for message in batch:
-                            message.ack()
-                        done += len(batch)
-                    await consumer.commit()
+            consumer = await segmenter.register_consumer("s", group="g", batch_size=500, session_timeout=60)
+            await owning(consumer, partitions)
+            consumer.pause()
+            await stream.send_many((b"%d" % index, DATA) for index in range(COUNT))
+            with place.timing(COUNT) as made:
+                consumer.resume()
+                done = 0
+                while done < COUNT:
+                    batch = await consumer.read(timeout=5)
+                    for message in batch:
+                        message.ack()
+                    done += len(batch)
+                await consumer.commit()
+            await consumer.shutdown()
         made.value = (made.client_us or 0) + (made.server_us or 0)
         return made
 

@@ -53,7 +53,7 @@ def table(result: Result) -> Table:
     """One question."""
     shown = Table(title=result.contest.question, title_justify="left", title_style="bold")
     for heading in ("way", result.contest.unit, "ratio", "asked for", "client us", "server us"):
-        shown.add_column(heading, justify="left" if heading == "way" else "right")
+        shown.add_column(heading, justify="left" if heading == "way" else "right", no_wrap=True)
     for row in rows(result):
         if row["not_measured"]:
             shown.add_row(row["way"], f"not measured: {row['not_measured']}")
