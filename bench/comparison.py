@@ -121,7 +121,7 @@ def _rate(running: list[Consumer], count: int) -> float:
     """Messages a second, from the first count that was told to the last one, within the limit."""
     deadline = time.monotonic() + LIMIT_S
     while sum(each.count for each in running) < count and time.monotonic() < deadline:
-        time.sleep(0.002)
+        _pause(0.002)
     told = sorted(point for each in running for point in each.told)
     if len(told) < 2 or told[-1][0] == told[0][0]:
         raise Unmeasured(f"{sum(each.count for each in running)} of {count} messages were handled in {LIMIT_S:g} s")
@@ -175,7 +175,7 @@ def _killed(program: str, found: Compared, server: str) -> None:
         seen = Path(folder) / "seen"
         _output([*command, "send", url, "0"])  # whatever has to be there before consumers come
         with _consuming(command, url, 2, seen) as running:
-            time.sleep(SETTLED_S)
+            _pause(SETTLED_S)
             sending = subprocess.Popen([*command, "send", url, str(COUNT_KILLED)], stdout=subprocess.DEVNULL)
             _wait(seen, COUNT_KILLED // 2)
             running[0].kill()
@@ -189,7 +189,7 @@ def _wait(seen: Path, count: int) -> float:
     """Wait until so many different messages were handled, or nothing more happens; return when the last one was."""
     handled, last = 0, time.monotonic()
     while handled < count and time.monotonic() - last < QUIET_S:
-        time.sleep(0.02)
+        _pause(0.02)
         now = len(set(_lines(seen)))
         if now != handled:
             handled, last = now, time.monotonic()
@@ -211,6 +211,10 @@ def _facts(handled: list[tuple[str, int]], seconds: float) -> Facts:
             overtaken += number < latest.get(key, -1)
             latest[key] = max(number, latest.get(key, -1))
     return Facts(COUNT_KILLED, len(first), len(handled) - len(first), overtaken, seconds)
+
+
+def _pause(seconds: float) -> None:
+    threading.Event().wait(seconds)
 
 
 # --- what came out --------------------------------------------------------------------------------------------------

@@ -67,10 +67,10 @@ class Seen:
 
     def tell(self) -> None:
         """Write the count down for the rest of the process's life, from a thread."""
-        told = 0
+        told, never = 0, threading.Event()
         print("ready", flush=True)
         while True:
-            time.sleep(TOLD_EVERY_S)
+            never.wait(TOLD_EVERY_S)
             if self.count != told:
                 told = self.count
                 print(told, flush=True)
