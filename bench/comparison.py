@@ -32,9 +32,9 @@ __all__ = ["Compared", "Facts", "compare", "table"]
 
 # name, program, and how many times the messages of the others it takes to last long enough to be measured
 ADAPTERS = (
-    ("segmenter, batches", "ours_batch.py", 20),
-    ("segmenter", "ours.py", 20),
-    ("FastStream, batches", "faststream_batch.py", 5),
+    ("segmenter, batches", "ours_batch.py", 40),
+    ("segmenter", "ours.py", 40),
+    ("FastStream, batches", "faststream_batch.py", 10),
     ("FastStream", "faststream_single.py", 1),
     ("taskiq-redis", "taskiq_streams.py", 1),
     ("redisaq", "redisaq_partitions.py", 1),
@@ -42,10 +42,10 @@ ADAPTERS = (
     ("BullMQ", "bullmq.mjs", 1),
     ("groupmq", "groupmq.mjs", 1),
 )
-COUNT, COUNT_SHORT = 20_000, 10_000
-COUNT_KILLED = 5_000
+COUNT, COUNT_SHORT = 20_000, 5_000
+COUNT_KILLED = 3_000
 ROUNDS, ROUNDS_SHORT = 3, 1
-LIMIT_S = 30.0  # for one way to handle everything
+LIMIT_S = 20.0  # for one way to handle everything
 SETTLED_S = 4.0  # for two consumers to agree on who does what
 QUIET_S = 20.0  # without progress, after which what has not come counts as missing
 

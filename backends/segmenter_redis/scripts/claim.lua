@@ -20,8 +20,7 @@ if lane.claim ~= claim then
   })
 end
 local log = look(log_key)
-local incarnation = redis.call('HGET', meta, 'incarnation')
 return {
   'Claimed', lane.epoch, lane.offset, lane.read, lane.ranges, lane.attempts, log.last, log.first, log.added,
-  incarnation,
+  lane.incarnation,
 }

@@ -10,8 +10,7 @@ local lane = read_lane(meta, log_key, lanes, group)
 if not lane then return {'Gone'} end
 local intact = lane.history == history() and 1 or 0
 local log = look(log_key)
-local incarnation = redis.call('HGET', meta, 'incarnation')
 return {
   'Probed', lane.owner, lane.epoch, intact, lane.offset, lane.read, lane.ranges, lane.attempts,
-  log.last, log.first, log.added, incarnation,
+  log.last, log.first, log.added, lane.incarnation,
 }
