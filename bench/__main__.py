@@ -13,7 +13,7 @@ from attrs import asdict
 from rich.console import Console
 from rich.table import Table
 
-from bench import comparison, consume, growth, idle, latency, memory, produce, rebalance, send
+from bench import comparison, consume, growth, idle, latency, memory, produce, rebalance, send, stages
 from bench.measure import Contest, Place, own_server, run
 from bench.report import facts, rows, table
 
@@ -22,6 +22,7 @@ QUESTIONS: dict[str, Callable[[bool], list[Contest]]] = {
     "send": lambda short: send.contests(),
     "consume": lambda short: consume.contests(),
     "latency": lambda short: latency.contests(),
+    "steps": lambda short: stages.contests(),
     "rebalance": lambda short: rebalance.contests(),
     "idle": lambda short: idle.contests(),
     "memory": lambda short: memory.contests(),

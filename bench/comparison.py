@@ -16,8 +16,9 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,14 +82,14 @@ def compare(server: str, talk: Console, *, short: bool) -> list[Compared]:
     for number in range(rounds):
         for program, found in compared.items():
             talk.print(f"peers: round {number + 1} of {rounds}, {found.name}", style="dim")
-            _attempt(found, lambda program=program, found=found: _rates(program, found, server))  # type: ignore[misc]
+            _attempt(found, partial(_rates, program, found, server))
     for program, found in compared.items():
         talk.print(f"peers: one of two consumers killed, {found.name}", style="dim")
-        _attempt(found, lambda program=program, found=found: _killed(program, found, server))  # type: ignore[misc]
+        _attempt(found, partial(_killed, program, found, server))
     return [*compared.values()]
 
 
-def _attempt(found: Compared, measure: Any) -> None:
+def _attempt(found: Compared, measure: Callable[[], None]) -> None:
     try:
         if found.not_measured is None:
             measure()

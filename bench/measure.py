@@ -79,6 +79,7 @@ class Contest:
     floors: dict[str, float] = Factory(dict)  # way -> the least ratio to the yardstick that will do
     limits: dict[str, float] = Factory(dict)  # way -> the greatest one
     rounds: int = ROUNDS
+    yardstick: bool = True  # whether the first way is one, or they are steps of one whole
 
 
 @frozen
@@ -101,7 +102,7 @@ class Result:
     def ratio(self, way: str) -> float | None:
         """Against the yardstick: the median of the rounds' own ratios, as both met the same minute."""
         base = next(iter(self.contest.ways))
-        if base not in self.runs or not all(run.value for run in self.runs[base]):
+        if not self.contest.yardstick or base not in self.runs or not all(run.value for run in self.runs[base]):
             return None
         pairs = zip(self.runs[way], self.runs[base], strict=True)
         return statistics.median(run.value / against.value for run, against in pairs)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
 
@@ -130,11 +130,10 @@ def _promised(milliseconds: float) -> Callable[[Place], Run]:
 
 def contests() -> list[Contest]:
     after_kill_ms = (SESSION_S + 2 * SESSION_S / 5) * 1000
-    hand_off: Callable[[Place], Awaitable[Run]] = _hand_off
     return [
         Contest(
             "graceful hand-off of a partition, p99",
-            {"promised": _promised(50), "measured": on_asyncio(hand_off)},
+            {"promised": _promised(50), "measured": on_asyncio(_hand_off)},
             unit="ms",
             limits={"measured": 1.0},
             rounds=1,
