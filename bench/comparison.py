@@ -49,6 +49,7 @@ ROUNDS, ROUNDS_SHORT = 3, 1
 LIMIT_S = 20.0  # for one way to handle everything
 SETTLED_S = 4.0  # for two consumers to agree on who does what
 QUIET_S = 20.0  # without progress, after which what has not come counts as missing
+LIMIT_KILLED_S = 60.0  # the same, with progress
 
 
 @frozen
@@ -187,9 +188,10 @@ def _killed(program: str, found: Compared, server: str) -> None:
 
 
 def _wait(seen: Path, count: int) -> float:
-    """Wait until so many different messages were handled, or nothing more happens; return when the last one was."""
+    """Wait until so many different messages were handled, or the time is over; return when the last one was."""
     handled, last = 0, time.monotonic()
-    while handled < count and time.monotonic() - last < QUIET_S:
+    deadline = last + LIMIT_KILLED_S
+    while handled < count and time.monotonic() < min(last + QUIET_S, deadline):
         _pause(0.02)
         now = len(set(_lines(seen)))
         if now != handled:
