@@ -183,7 +183,8 @@ def _killed(program: str, found: Compared, server: str) -> None:
             running[0].kill()
             at = time.monotonic()
             ended = _wait(seen, COUNT_KILLED)
-            sending.wait(LIMIT_S)
+            if sending.wait(LIMIT_S) != 0:
+                raise Unmeasured("its sender failed")
         found.killed = _facts(_lines(seen), ended - at)
 
 
