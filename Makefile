@@ -11,7 +11,7 @@ help:
 	@echo "make demo    the main job, live, without a server"
 	@echo "make test    all tests"
 	@echo "make check   what CI runs: format, lint, types, layers, tests with coverage"
-	@echo "make bench   ratios against plain redis-py"
+	@echo "make bench   ratios against plain redis-py, and other libraries at the same job"
 
 $(STAMP): pyproject.toml
 	@echo "Installing into $(VENV) ..."

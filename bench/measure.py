@@ -99,6 +99,16 @@ class Result:
         costs = [getattr(run, whose) for run in self.runs[way]]
         return min((cost for cost in costs if cost is not None), default=None)
 
+    def spent(self, way: str) -> float | None:
+        """The processor time of a message, client and server, against the yardstick's; load hardly touches this one."""
+        base = next(iter(self.contest.ways))
+        if base not in self.runs or not self.contest.yardstick:
+            return None
+        ours, theirs = ([self.cost(name, whose) for whose in ("client_us", "server_us")] for name in (way, base))
+        if None in (*ours, *theirs):
+            return None
+        return sum(filter(None, ours)) / sum(filter(None, theirs))
+
     def ratio(self, way: str) -> float | None:
         """Against the yardstick: the median of the rounds' own ratios, as both met the same minute."""
         base = next(iter(self.contest.ways))

@@ -42,6 +42,7 @@ def rows(result: Result) -> list[dict[str, Any]]:
             "limit": contest.limits.get(way),
             "client_us": result.cost(way, "client_us") if way in result.runs else None,
             "server_us": result.cost(way, "server_us") if way in result.runs else None,
+            "spent": result.spent(way) if way in result.runs else None,
             "rounds": [run.value for run in result.runs.get(way, ())],
             "not_measured": result.failures.get(way),
         }
@@ -50,17 +51,17 @@ def rows(result: Result) -> list[dict[str, Any]]:
 
 
 def table(result: Result) -> Table:
-    """One question."""
+    """One question; ``spent`` is the processor time of client and server against the yardstick's."""
     shown = Table(title=result.contest.question, title_justify="left", title_style="bold")
-    for heading in ("way", result.contest.unit, "ratio", "asked for", "client us", "server us"):
+    for heading in ("way", result.contest.unit, "ratio", "asked for", "client us", "server us", "spent"):
         shown.add_column(heading, justify="left" if heading == "way" else "right", no_wrap=True)
     for row in rows(result):
         if row["not_measured"]:
             shown.add_row(row["way"], f"not measured: {row['not_measured']}")
         else:
-            figures = (row["ratio"], "x"), (row["client_us"], ""), (row["server_us"], "")
-            ratio, client, server = ("" if value is None else f"{value:.2f}{unit}" for value, unit in figures)
-            shown.add_row(row["way"], _figure(row["value"]), ratio, _asked(row), client, server)
+            figures = (row["ratio"], "x"), (row["client_us"], ""), (row["server_us"], ""), (row["spent"], "x")
+            ratio, *costs = ("" if value is None else f"{value:.2f}{unit}" for value, unit in figures)
+            shown.add_row(row["way"], _figure(row["value"]), ratio, _asked(row), *costs)
     return shown
 
 
