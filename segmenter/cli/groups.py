@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 from rich.text import Text
 
 from segmenter.cli.moments import age, start_from
-from segmenter.cli.place import Here, Place
+from segmenter.cli.place import Here, Place, Yes
 from segmenter.cli.printing import Column, counted
 from segmenter.errors import NonExistentGroup, NonExistentStream
 from segmenter.segmenter import Segmenter
@@ -24,8 +24,6 @@ STYLES = {
 }  # fmt: skip
 
 groups = App(name="groups", help="Groups: list, describe, move, pause, resume, remove.")
-
-Yes = Annotated[bool, Parameter(negative="", show_default=False)]
 
 
 def styled(word: str) -> Text:

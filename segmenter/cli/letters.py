@@ -17,13 +17,12 @@ from segmenter.errors import InvalidArgument
 from segmenter.segmenter import Segmenter
 from segmenter.shelves import SetAside, Shelves
 
-__all__ = ["Choice", "Limit", "Partitions", "Yes", "list_letters", "show_letter", "tell"]
+__all__ = ["Choice", "Limit", "Partitions", "list_letters", "show_letter", "tell"]
 
 LIMIT_CELL = 60  # characters of a reason in a table
 
 Partitions = Annotated[list[int] | None, Parameter(negative="")]
 Limit = Annotated[int | None, Parameter(validator=Number(gte=1))]
-Yes = Annotated[bool, Parameter(negative="", show_default=False)]
 
 THINGS = {"parked": "parked message", "dead": "dead letter"}
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from cyclopts import App
 
-from segmenter.cli.letters import Choice, Limit, Partitions, Yes, list_letters, show_letter, tell
-from segmenter.cli.place import Here
+from segmenter.cli.letters import Choice, Limit, Partitions, list_letters, show_letter, tell
+from segmenter.cli.place import Here, Yes
 from segmenter.segmenter import Segmenter
 
 __all__ = ["parked"]
