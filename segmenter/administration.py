@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 
-from segmenter.config import Duration, Start, check_group, check_stream, seconds, start_of
+from segmenter.config import Duration, Start, check_group, check_partitions, check_stream, seconds, start_of
 from segmenter.core.command import Gone, GroupSlot, StreamSlot
 from segmenter.core.group import GroupState, LoadGroup
 from segmenter.core.layout import StreamConfig
 from segmenter.core.survey import GroupSurveyed, SurveyGroup
-from segmenter.errors import InvalidArgument
 from segmenter.history import Heard, Rebalance, hear, load_history
 from segmenter.port import Backend, Session
 from segmenter.runtime.failures import no_such_group
@@ -95,7 +94,7 @@ class Administration(ABC):
         """
         place = start_of(start)
         config = await self._stream_config(stream)
-        numbers = _existing(stream, config, partitions)
+        numbers = check_partitions(stream, config.partitions, partitions)
         session = await self._backend.session()  # of its own: it waits
         try:
             async with aclosing(tail(session, stream, numbers, place, follow=follow)) as messages:
@@ -250,11 +249,3 @@ class Administration(ABC):
 
 def _exists(document: GroupState | None) -> bool:
     return document is not None and document.state != "removed"
-
-
-def _existing(stream: str, config: StreamConfig, partitions: Iterable[int] | None) -> Sequence[int]:
-    numbers = range(config.partitions) if partitions is None else sorted(set(partitions))
-    for number in numbers:
-        if not 0 <= number < config.partitions:
-            raise InvalidArgument(f"partition {number}: {stream!r} has partitions 0 to {config.partitions - 1}")
-    return numbers

@@ -6,7 +6,7 @@ Public durations are seconds or ``timedelta``; names of our own end in their uni
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, get_args
 
@@ -44,6 +44,7 @@ __all__ = [
     "between",
     "check_group",
     "check_namespace",
+    "check_partitions",
     "check_stream",
     "seconds",
     "start_of",
@@ -118,6 +119,19 @@ def check_namespace(name: str) -> str:
         InvalidName: if it cannot.
     """
     return _check_name("namespace", name)
+
+
+def check_partitions(stream: str, count: int, partitions: Iterable[int] | None) -> Sequence[int]:
+    """Return the numbers of some partitions, or of all, in order, if the stream has so many.
+
+    Raises:
+        InvalidArgument: if it does not.
+    """
+    numbers = range(count) if partitions is None else sorted(set(partitions))
+    for number in numbers:
+        if not 0 <= number < count:
+            raise InvalidArgument(f"partition {number}: {stream!r} has partitions 0 to {count - 1}")
+    return numbers
 
 
 def _check_name(kind: str, name: object) -> str:

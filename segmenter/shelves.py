@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
 
 from attrs import field, frozen
 
+from segmenter.config import check_partitions
 from segmenter.core.aside import Letter, Request, Shelf
 from segmenter.core.command import Gone, GroupSlot, PartitionSlot
 from segmenter.core.events import Asked
@@ -17,7 +19,7 @@ from segmenter.core.group import Announce
 from segmenter.core.hashing import partition_of
 from segmenter.core.letters import ListLetters, Purge, Redrive, Replay
 from segmenter.core.log import parse_position
-from segmenter.errors import StreamError
+from segmenter.runtime.failures import no_such_group
 from segmenter.runtime.lifecycle import Lifecycle
 
 __all__ = ["SetAside", "Shelves"]
@@ -57,7 +59,8 @@ def _told(partition: int, letter: Letter) -> SetAside:
 class Shelves:
     """The parked messages and the dead letters of one group. Get it from ``Segmenter.shelves``.
 
-    Every call raises ``NonExistentStream`` if there is no such stream, and ``StreamError`` if there is no such group.
+    Every call raises ``NonExistentStream`` or ``NonExistentGroup`` if there is no such stream or group, and
+    ``InvalidArgument`` for a partition that the stream does not have.
     """
 
     def __init__(self, slot: GroupSlot, lifecycle: Lifecycle) -> None:
@@ -66,20 +69,31 @@ class Shelves:
 
     # --- looking ----------------------------------------------------------------------------------------------------
 
-    async def parked(self, key: str | bytes | None = None, *, limit: int = 100) -> list[SetAside]:
-        """Return parked messages, each partition's in order; of one key, if it is given."""
-        return await self._list("parked", key, limit)
+    async def parked(
+        self, key: str | bytes | None = None, *, partitions: Iterable[int] | None = None, limit: int | None = 100
+    ) -> list[SetAside]:
+        """Return parked messages, each partition's in order; of one key or some partitions, if they are given.
 
-    async def dead(self, key: str | bytes | None = None, *, limit: int = 100) -> list[SetAside]:
-        """Return dead letters, each partition's in order; of one key, if it is given."""
-        return await self._list("dead", key, limit)
+        With a limit of ``None`` they are all returned: up to 10,000 of each partition.
+        """
+        return await self._list("parked", key, partitions, limit)
 
-    async def _list(self, shelf: Shelf, key: str | bytes | None, limit: int) -> list[SetAside]:
+    async def dead(
+        self, key: str | bytes | None = None, *, partitions: Iterable[int] | None = None, limit: int | None = 100
+    ) -> list[SetAside]:
+        """Return dead letters, each partition's in order; of one key or some partitions, if they are given.
+
+        With a limit of ``None`` they are all returned: up to 10,000 of each partition.
+        """
+        return await self._list("dead", key, partitions, limit)
+
+    async def _list(
+        self, shelf: Shelf, key: str | bytes | None, partitions: Iterable[int] | None, limit: int | None
+    ) -> list[SetAside]:
         found: list[SetAside] = []
-        for lane in await self._lanes(key):
-            found += [
-                _told(lane.partition, letter) for letter in await self._page(lane, shelf, key, limit - len(found))
-            ]
+        for lane in await self._lanes(key, partitions):
+            left = sys.maxsize if limit is None else limit - len(found)
+            found += [_told(lane.partition, letter) for letter in await self._page(lane, shelf, key, left)]
         return found
 
     async def _page(self, lane: PartitionSlot, shelf: Shelf, key: str | bytes | None, limit: int) -> list[Letter]:
@@ -97,24 +111,24 @@ class Shelves:
 
     # --- parked messages --------------------------------------------------------------------------------------------
 
-    async def redrive(self, key: str | bytes | None = None) -> int:
-        """Have what is parked handled once more, in order: under one key, or all of it.
+    async def redrive(self, key: str | bytes | None = None, *, partitions: Iterable[int] | None = None) -> int:
+        """Have what is parked handled once more, in order: under one key, in some partitions, or all of it.
 
         The owners of the partitions see to it, at once or when there is one again. What is sent meanwhile comes after
         it. Returns how many messages are parked at present that this concerns.
         """
-        return await self._ask("redrive", key)
+        return await self._ask("redrive", key, partitions)
 
-    async def discard(self, key: str | bytes | None = None) -> int:
-        """Have what is parked thrown away, unhandled: under one key, or all of it. Its keys go on with what follows.
+    async def discard(self, key: str | bytes | None = None, *, partitions: Iterable[int] | None = None) -> int:
+        """Have what is parked thrown away, unhandled: under one key, in some partitions, or all of it.
 
-        Returns how many messages are parked at present that this concerns.
+        Its keys go on with what follows. Returns how many messages are parked at present that this concerns.
         """
-        return await self._ask("discard", key)
+        return await self._ask("discard", key, partitions)
 
-    async def _ask(self, what: str, key: str | bytes | None) -> int:
+    async def _ask(self, what: str, key: str | bytes | None, partitions: Iterable[int] | None) -> int:
         concerned = 0
-        for lane in await self._lanes(key):
+        for lane in await self._lanes(key, partitions):
             request = Request("redrive" if what == "redrive" else "discard", _encoded(key), self._lifecycle.nonce())
             reply = self._there(await self._lifecycle.execute(Redrive(lane, self._slot.group, request)))
             if reply.letters:
@@ -138,7 +152,7 @@ class Shelves:
     async def purge(self, letters: Sequence[SetAside] | None = None) -> int:
         """Throw dead letters away, all of them by default. Returns how many are gone for ever."""
         if letters is None:
-            everywhere = [Purge(lane, self._slot.group) for lane in await self._lanes(None)]
+            everywhere = [Purge(lane, self._slot.group) for lane in await self._lanes()]
             return sum([self._there(await self._lifecycle.execute(purge)).count for purge in everywhere])
         purged = 0
         for lane, some in self._by_lane(letters):
@@ -158,17 +172,18 @@ class Shelves:
 
     # --- shared -----------------------------------------------------------------------------------------------------
 
-    async def _lanes(self, key: str | bytes | None) -> list[PartitionSlot]:
-        config = await self._lifecycle.load_stream(self._slot.stream)
-        encoded = _encoded(key)
-        partitions = range(config.partitions)
-        chosen = partitions if encoded is None else [partition_of(encoded, config.partitions, config.hash_name)]
-        return [PartitionSlot(self._slot.stream, partition) for partition in chosen]
+    async def _lanes(
+        self, key: str | bytes | None = None, partitions: Iterable[int] | None = None
+    ) -> list[PartitionSlot]:
+        stream, encoded = self._slot.stream, _encoded(key)
+        config = await self._lifecycle.load_stream(stream)
+        chosen = check_partitions(stream, config.partitions, partitions)
+        of_key = None if encoded is None else partition_of(encoded, config.partitions, config.hash_name)
+        return [PartitionSlot(stream, partition) for partition in chosen if of_key in (None, partition)]
 
     def _there(self, reply: R | Gone) -> R:
         if isinstance(reply, Gone):
-            stream, group = self._slot.stream, self._slot.group
-            raise StreamError(f"there is no group {group!r} on {stream!r}", stream=stream, group=group)
+            raise no_such_group(self._slot)
         return reply
 
 

@@ -85,6 +85,16 @@ class GroupSnapshot:
         """Age of the oldest message that is not settled; 0 if there is none."""
         return max((partition.lag_seconds for partition in self.partitions), default=0.0)
 
+    @property
+    def parked(self) -> int:
+        """Messages that are parked, in all partitions."""
+        return sum(partition.parked for partition in self.partitions)
+
+    @property
+    def dead(self) -> int:
+        """Dead letters, in all partitions."""
+        return sum(partition.dead for partition in self.partitions)
+
 
 @frozen
 class LogSnapshot:

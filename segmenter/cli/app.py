@@ -13,9 +13,11 @@ from rich.text import Text
 
 from segmenter.cli.bench.command import bench
 from segmenter.cli.codes import Exit, code_of
+from segmenter.cli.dead import dead
 from segmenter.cli.demo.command import demo
 from segmenter.cli.doctor import doctor
 from segmenter.cli.groups import groups
+from segmenter.cli.parked import parked
 from segmenter.cli.place import Output, Place
 from segmenter.cli.printing import talk, visible
 from segmenter.cli.rebalances import rebalances
@@ -38,7 +40,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.meta.group_parameters = Group("Options of every command", sort_key=9)
-for command in (demo, doctor, send, tail, streams, groups, rebalances, top, bench, verify):
+for command in (demo, doctor, send, tail, streams, groups, parked, dead, rebalances, top, bench, verify):
     app.command(command)
 app.command(run_workers, name="run")
 

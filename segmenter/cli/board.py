@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Footer, Static
 
-from segmenter.cli.groups import lag_time, styled
+from segmenter.cli.groups import ASIDE_COLUMNS, lag_time, styled
 from segmenter.cli.moments import age, clock
 from segmenter.cli.place import Place
 from segmenter.cli.printing import Column, laid_out, visible
@@ -42,6 +42,7 @@ GROUP_COLUMNS = [
     Column("LAG-TIME", lag_time, right=True, rank=3),
     Column("SENT/S", lambda row: _rate(row["sent"]), right=True, rank=4),
     Column("SETTLED/S", lambda row: _rate(row["settled"]), right=True),
+    *ASIDE_COLUMNS,
 ]
 
 
@@ -61,6 +62,7 @@ PARTITION_COLUMNS = [
     Column("SENT/S", lambda row: _rate(row["sent"]), right=True, rank=3),
     Column("SETTLED/S", lambda row: _rate(row["settled"]), right=True, rank=2),
     Column("HEARTBEAT", _heartbeat, right=True, rank=4),
+    *ASIDE_COLUMNS,
 ]
 
 
@@ -172,6 +174,8 @@ def _group_row(group: Group, *, chosen: bool) -> dict[str, Any]:
         "lag_seconds": it.lag_seconds,
         "sent": total.sent,
         "settled": total.settled,
+        "parked": it.parked,
+        "dead": it.dead,
     }
 
 
@@ -185,6 +189,8 @@ def _partition_rows(group: Group) -> list[dict[str, Any]]:
             "lag_seconds": it.lag_seconds,
             "sent": group.rates[it.partition].sent,
             "settled": group.rates[it.partition].settled,
+            "parked": it.parked,
+            "dead": it.dead,
             "silence": group.silence_s(it.owner),
             "session": group.snapshot.session_timeout,
         }

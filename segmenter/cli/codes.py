@@ -17,7 +17,7 @@ from segmenter.errors import (
     StreamMismatch,
 )
 
-__all__ = ["Exit", "code_of"]
+__all__ = ["Exit", "NotThere", "code_of"]
 
 
 class Exit(IntEnum):
@@ -33,12 +33,16 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
+class NotThere(SegmenterError):
+    """What a command was to find is not there, though its stream and its group are."""
+
+
 def code_of(error: SegmenterError) -> Exit:
     """Return the exit code for what was raised."""
     match error:
         case InvalidArgument():
             return Exit.USAGE
-        case NonExistentStream() | NonExistentGroup():
+        case NonExistentStream() | NonExistentGroup() | NotThere():
             return Exit.NOT_FOUND
         case GroupNotEmpty() | StreamMismatch() | SessionMismatch() | SendError() | ServerFull():
             return Exit.REFUSED

@@ -9,13 +9,13 @@ from cyclopts import App, Parameter
 from rich.text import Text
 
 from segmenter.cli.moments import age, start_from
-from segmenter.cli.place import Here, Place
+from segmenter.cli.place import Here, Place, Yes
 from segmenter.cli.printing import Column, counted
 from segmenter.errors import NonExistentGroup, NonExistentStream
 from segmenter.segmenter import Segmenter
 from segmenter.snapshot import GroupSnapshot, MemberSnapshot, PartitionSnapshot
 
-__all__ = ["groups"]
+__all__ = ["ASIDE_COLUMNS", "groups", "lag_time", "styled"]
 
 LISTEN_SHARE = 0.3  # of a session: a member that is alive beats five times in one
 STYLES = {
@@ -24,8 +24,6 @@ STYLES = {
 }  # fmt: skip
 
 groups = App(name="groups", help="Groups: list, describe, move, pause, resume, remove.")
-
-Yes = Annotated[bool, Parameter(negative="", show_default=False)]
 
 
 def styled(word: str) -> Text:
@@ -36,6 +34,12 @@ def styled(word: str) -> Text:
 def lag_time(row: Any) -> str:
     """How old the oldest unsettled message is."""
     return age(row["lag_seconds"]) if row["lag"] else "-"
+
+
+ASIDE_COLUMNS = [
+    Column("PARKED", lambda row: f"{row['parked']:,}", right=True, rank=3),
+    Column("DEAD", lambda row: f"{row['dead']:,}", right=True, rank=3),
+]
 
 
 @groups.command(name="ls")
@@ -103,7 +107,7 @@ def describe(
     """Show who owns which partition, and how far each is behind.
 
     STATE is owned; moving, if it is meant for another member than its owner; waiting, if its next owner has yet to
-    claim it; paused; or idle, if the group has no members.
+    claim it; paused; or idle, if the group has no members. PARKED and DEAD count what is set aside.
 
     Parameters
     ----------
@@ -165,6 +169,7 @@ PARTITION_COLUMNS = [
     Column("EPOCH", lambda row: str(row["epoch"]) if row["epoch"] else "-", right=True, rank=4),
     Column("STATE", lambda row: styled(row["state"])),
     Column("HEARTBEAT", _heartbeat, rank=2),
+    *ASIDE_COLUMNS,
 ]
 MEMBER_COLUMNS = [
     Column("GROUP", lambda row: row["group"], rank=4),
@@ -198,6 +203,8 @@ def _partition(partition: PartitionSnapshot) -> dict[str, Any]:
         "assigned": partition.assigned,
         "epoch": partition.epoch,
         "state": partition.state,
+        "parked": partition.parked,
+        "dead": partition.dead,
     }
 
 

@@ -16,7 +16,7 @@ Message = tuple[bytes, bytes, dict[str, str]]  # key, data, headers
 Parse = Callable[[bytes], Message]
 
 FIELDS = {"key", "key_base64", "data", "data_base64", "headers"}
-SHOWN = {"stream", "partition", "id", "timestamp"}  # that ``tail`` adds: what it prints can be sent again
+SHOWN = {"stream", "partition", "id", "timestamp", "group", "attempts", "reason"}  # what is shown can be sent again
 
 
 def parser(key: str | None, *, objects: bool) -> Parse:

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from segmenter.cli.printing import Printer
 from segmenter.segmenter import Segmenter
 
-__all__ = ["Here", "Output", "Place"]
+__all__ = ["Here", "Output", "Place", "Yes"]
 
 R = TypeVar("R")
 
@@ -47,3 +47,4 @@ class Place:
 
 
 Here = Annotated[Place, Parameter(parse=False)]  # handed to a command that asks for it by the name ``place``
+Yes = Annotated[bool, Parameter(negative="", show_default=False)]  # without it, what destroys is a dry run

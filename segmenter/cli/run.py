@@ -30,10 +30,11 @@ HIGHEST_PORT = 65_535
 
 
 def run_workers(
-    target: Annotated[str, Parameter(name="APP")],
+    app: str,
+    /,
     *,
     workers: Annotated[int, Parameter(validator=Number(gte=1, lte=LIMIT_WORKERS))] = 1,
-    reload: Annotated[bool, Parameter(negative="")] = False,
+    reload: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     health_port: Annotated[int | None, Parameter(validator=Number(gte=1, lte=HIGHEST_PORT))] = None,
 ) -> int:
     """Run the handlers of a worker until SIGTERM or SIGINT.
@@ -44,7 +45,7 @@ def run_workers(
 
     Parameters
     ----------
-    target
+    app
         Where the worker is: module:name, such as shop.billing:worker, importable from the current directory.
     workers
         How many processes.
@@ -54,8 +55,8 @@ def run_workers(
         Answer /healthz and /readyz on this port; the further workers answer on the ports that follow it.
     """
     if workers == 1 and not reload:
-        return _serve(load(target), health_port)
-    commands = [_command(target, number, health_port) for number in range(workers)]
+        return _serve(load(app), health_port)
+    commands = [_command(app, number, health_port) for number in range(workers)]
     talk = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
     async def supervise() -> int:

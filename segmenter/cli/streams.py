@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
-from segmenter.cli.place import Here
+from segmenter.cli.place import Here, Yes
 from segmenter.cli.printing import Column, counted
 from segmenter.errors import NonExistentStream
 from segmenter.segmenter import Segmenter
@@ -133,7 +133,7 @@ def create(
 
 
 @streams.command
-def rm(stream: str, /, *, yes: Annotated[bool, Parameter(negative="", show_default=False)] = False, place: Here) -> int:
+def rm(stream: str, /, *, yes: Yes = False, place: Here) -> int:
     """Remove a stream with all its messages and groups. Without --yes, only say what would be lost.
 
     Consumers that still run stop with an error.

@@ -170,9 +170,8 @@ class _Step:
 
     def _heard(self, event: Changed | Announcement) -> None:
         match event:
-            case Changed(version, concerned=concerned):
-                if version != self.member.document.version and self.member.me in concerned:
-                    self._refresh()
+            case Changed(version, concerned=who) if version != self.member.document.version and self.member.me in who:
+                self._refresh()
             case Freed(partition, epoch):
                 hold = self._hold(partition)
                 if epoch > hold.epoch and self.member.me not in (hold.owner, event.member):
@@ -182,6 +181,8 @@ class _Step:
                 if owner == self.member.me and self._hold(partition).state is State.FREE:
                     self._put(partition, epoch=epoch)
                     self._symbol(partition, Symbol.WANTED)
+            case _:
+                pass  # a change that concerns others; what is asked for is no matter of membership
 
     # --- membership -------------------------------------------------------------------------------------------------
 

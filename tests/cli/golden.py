@@ -2,7 +2,8 @@
 
 ``$ segmenter ...`` is a command, lines below it that begin with ``< `` are its standard input. Then follows what it
 prints: standard output as it is, standard error after ``! ``, and its exit code if that is not 0. ``% ...`` is
-something that happens beside it (``STORY``). Empty lines and lines that begin with ``# `` separate.
+something that happens beside it (``STORY``). ``{id}`` in a command is the first ID of the last output that had one.
+Empty lines and lines that begin with ``# `` separate.
 """
 
 from __future__ import annotations
@@ -15,23 +16,25 @@ import os
 import re
 import shlex
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from segmenter import Consumer, Segmenter
+from segmenter import Consumer, Message, Segmenter
 from segmenter.cli.app import run
+from segmenter.snapshot import GroupSnapshot
 
 __all__ = ["Story", "difference", "play", "ran"]
 
 HEADS = ("$ ", "% ", "# ")
 WIDTH = "88"
+MESSAGE_ID = re.compile(r"\b[12]\d{12}-\d\b")
 # Of the same length, so that columns stay where they are.
 MASKS = (
     (re.compile(r"\b20\d\d-\d\d-\d\d([ T])\d\d:\d\d:\d\d\.\d{3}"), r"YYYY-MM-DD\1hh:mm:ss.mmm"),
     (re.compile(r"\b\d\d:\d\d:\d\d\.\d{3}"), "hh:mm:ss.mmm"),
     (re.compile(r"\b[12]\d{15}\b"), "nnnnnnnnnnnnnnnn"),
-    (re.compile(r"\b[12]\d{12}-\d\b"), "mmmmmmmmmmmmm-s"),
+    (MESSAGE_ID, "mmmmmmmmmmmmm-s"),
     (re.compile(r"-[0-9a-f]{12}\b"), "-xxxxxxxxxxxx"),
     (re.compile(r"127\.0\.0\.1:\d+"), "HOST:PORT"),
     (re.compile(r" +\d+(\.\d)? (ms|s)$", re.MULTILINE), " TIME"),
@@ -42,6 +45,11 @@ MASKS = (
     (re.compile(r'balanced(\W+|", "member": ")\w-x'), r"balanced\1?-x"),  # whoever comes first
 )
 LIMIT_S = 30.0
+OUTCOMES: dict[bytes, Callable[[Message], None]] = {
+    b"bad": lambda message: message.park("no such\tcustomer"),
+    b"\xff": lambda message: message.reject("cannot be decoded"),
+    b"hopeless": lambda message: message.reject("x" * 70),
+}
 
 
 def ran(arguments: list[str], stdin: bytes = b"") -> tuple[int, str, str]:
@@ -88,6 +96,12 @@ class Story:
                 self._do(self._until(stream, group, {"paused"}))
             case ["everybody", "has", "a", "share", "of", stream, "as", group]:
                 self._do(self._until(stream, group, {"owned"}))
+            case [name, "handles", number, "messages", "of", stream, "as", group]:
+                self._do(self._handle(name, int(number), stream, group, OUTCOMES))
+            case [name, "finishes", number, "messages", "of", stream, "as", group]:
+                self._do(self._handle(name, int(number), stream, group, {}))
+            case [_, "keeps", "nothing", "parked", "of", stream, "as", group]:
+                self._do(self._until_nothing(stream, group, lambda found: found.parked))
             case [name, "leaves"]:
                 self._do(self._consumers[name].shutdown())
             case [name, "dies"]:
@@ -102,6 +116,23 @@ class Story:
         )
         self._consumers[name] = consumer
         await self._until(stream, group, {"owned"})
+
+    async def _handle(
+        self, name: str, number: int, stream: str, group: str, outcomes: Mapping[bytes, Callable[[Message], None]]
+    ) -> None:
+        """Do with so many messages what their data say, and return when all of the stream is settled or set aside."""
+        consumer = self._consumers[name]
+        for _ in range(number):
+            message = await anext(consumer)
+            outcomes.get(message.data, Message.ack)(message)
+        await consumer.commit()
+        await self._until_nothing(stream, group, lambda found: found.lag)
+
+    async def _until_nothing(self, stream: str, group: str, left: Callable[[GroupSnapshot], int]) -> None:
+        while True:
+            if left(await self._segmenter.describe(stream, group)) == 0:
+                return
+            await asyncio.sleep(0)
 
     async def _until(self, stream: str, group: str, states: set[str]) -> None:
         while True:
@@ -128,6 +159,7 @@ def play(text: str, url: str, namespace: str) -> str:
 
 
 def _played(text: str, story: Story, place: list[str]) -> Iterator[str]:
+    first_id = ""
     for head, stdin, apart in _commands(text):
         yield head
         if head.startswith("% "):
@@ -136,10 +168,12 @@ def _played(text: str, story: Story, place: list[str]) -> Iterator[str]:
             yield from [""] if apart else []
             continue
         yield from (f"< {line}" for line in stdin)
-        words = shlex.split(head.removeprefix("$ segmenter "))
+        words = shlex.split(head.removeprefix("$ segmenter ").replace("{id}", first_id))
         given = [] if "--url" in words else place
         lines = "\n".join(stdin).encode().decode("unicode_escape").encode("latin-1")
-        yield from _printed(*ran([*given, *words], lines))
+        code, out, err = ran([*given, *words], lines)
+        first_id = next(iter(MESSAGE_ID.findall(out)), first_id)
+        yield from _printed(code, out, err)
         yield ""
 
 

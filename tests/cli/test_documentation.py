@@ -29,6 +29,14 @@ $ segmenter send orders --jsonl
 % a consumes orders as billing
 
 """
+SET_ASIDE = """\
+$ segmenter send orders --jsonl
+< {"key": "p", "data": "bad", "headers": {"kind": "number"}}
+< {"key": "d", "data": "hopeless", "headers": {"kind": "number"}}
+
+% a handles 3 messages of orders as billing
+
+"""
 COMMANDS = {
     "send": 'send orders --jsonl -o jsonl\n< {"key": "k", "data": "x"}',
     "tail": "tail orders --from earliest -n 1 -o jsonl",
@@ -37,6 +45,12 @@ COMMANDS = {
     "groups ls": "groups ls -o jsonl",
     "groups describe": "groups describe orders billing -o jsonl",
     "groups reset": "groups reset orders billing --to latest -o jsonl",
+    "parked ls": "parked ls orders billing -o jsonl",
+    "parked redrive": "parked redrive orders billing -o jsonl",
+    "parked purge": "parked purge orders billing -o jsonl",
+    "dead ls": "dead ls orders billing -o jsonl",
+    "dead replay": "dead replay orders billing -o jsonl",
+    "dead purge": "dead purge orders billing -o jsonl",
     "rebalances": "rebalances orders billing -o jsonl",
     "doctor": "doctor -o jsonl",
     "bench": "bench --messages 10 --rounds 1 -o jsonl",
@@ -58,7 +72,8 @@ def test_there_is_an_example_for_every_form() -> None:
 @pytest.mark.parametrize("words", COMMANDS)
 def test_an_example_has_the_names_that_are_printed(words: str, newest_server: Server, namespace: str) -> None:
     """Programs are written from this page."""
-    told = play(f"{BEFORE}$ segmenter {COMMANDS[words]}\n", newest_server.url, namespace)
+    before = BEFORE + (SET_ASIDE if words.startswith(("parked", "dead")) else "")
+    told = play(f"{before}$ segmenter {COMMANDS[words]}\n", newest_server.url, namespace)
     (line, *_) = [line for line in told.splitlines() if line.startswith("{")]
     printed = json.loads(re.sub(r"\b(T|n{16})(?=[,}])", "0", line))
     assert names(printed) == names(EXAMPLES[words])
@@ -92,3 +107,11 @@ def test_what_tail_prints_can_be_sent_again(newest_server: Server, namespace: st
 
     assert content(again) == content(printed)
     assert len(content(again)) == 2
+
+
+def test_dead_letters_that_were_listed_can_be_sent_again(newest_server: Server, namespace: str) -> None:
+    told = play(f"{BEFORE}{SET_ASIDE}$ segmenter dead ls orders billing -o jsonl\n", newest_server.url, namespace)
+    (letter,) = [line for line in told.splitlines() if line.startswith("{")]
+    place = ["--url", newest_server.url, "--namespace", namespace]
+    code, _, said = ran([*place, "send", "orders", "--jsonl"], letter.encode())
+    assert (code, said) == (0, "1 sent to orders\n")

@@ -121,6 +121,8 @@ def test_the_board_shows_groups_their_partitions_and_the_news() -> None:
                 await until(board, pilot, "news", "handed back")
                 await until(board, pilot, "partitions", "paused")
                 assert "SENT/S" in shown(board, "groups")
+                assert "PARKED  DEAD" in shown(board, "groups")
+                assert "PARKED  DEAD" in shown(board, "partitions")
                 await pilot.resize_terminal(60, 24)
                 while "SENT/S" in shown(board, "groups"):
                     await pilot.pause()

@@ -9,7 +9,18 @@ from random import Random
 
 import pytest
 
-from segmenter import Consumer, Message, OutOfOrderAck, Segmenter, SetAside, Shelves, StaleDelivery, Stream, StreamError
+from segmenter import (
+    Consumer,
+    InvalidArgument,
+    Message,
+    NonExistentGroup,
+    OutOfOrderAck,
+    Segmenter,
+    SetAside,
+    Shelves,
+    StaleDelivery,
+    Stream,
+)
 from segmenter.core import parking
 from segmenter.core.aside import Request
 from segmenter.core.command import PartitionSlot
@@ -397,5 +408,24 @@ async def test_shelves_of_a_group_that_is_not_there_are_an_error(world: World) -
     await world.segmenter().register_stream("orders", partitions=1)
     shelves = await world.segmenters[0].shelves("orders", "nobody")
     for ask in (shelves.parked, shelves.dead, shelves.redrive, shelves.discard, shelves.purge):
-        with pytest.raises(StreamError, match="there is no group 'nobody' on 'orders'"):
+        with pytest.raises(NonExistentGroup, match="there is no group 'nobody' on 'orders'"):
             await ask()
+
+
+@virtually
+async def test_some_partitions_can_be_chosen(world: World) -> None:
+    _, outcome = failing(b"a1", b"b1", b"c1")
+    orders, shelves, _ = await start(world, outcome, partitions=4)
+    await send(orders, "a1", "b1", "c1")
+    await asyncio.sleep(1)
+    where = {each.key: each.partition for each in await shelves.parked()}
+    assert len(set(where.values())) > 1, "or nothing is shown"
+    chosen = [key for key in where if where[key] == where["a"]]
+    assert [each.key for each in await shelves.parked(partitions=[where["a"]])] == chosen
+    assert await shelves.parked("a", partitions={0, 1, 2, 3} - {where["a"]}) == []
+    assert await shelves.discard(partitions=[where["a"]]) == len(chosen)
+    await asyncio.sleep(1)
+    assert {each.key for each in await shelves.parked(limit=None)} == set(where) - set(chosen)
+    for ask in (shelves.parked, shelves.dead, shelves.redrive, shelves.discard):
+        with pytest.raises(InvalidArgument, match="partition 4: 'orders' has partitions 0 to 3"):
+            await ask(partitions=[4])

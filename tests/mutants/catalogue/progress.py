@@ -49,8 +49,8 @@ PROGRESS = (
         "P1 INV-5",
         LANES,
         core("order_of_keys", "an_attempt_that_was_taken_back_settles_nothing"),
-        "        self._check_current(message)\n        if message._before",
-        "        self._started.setdefault(message, 0.0)\n        if message._before",
+        "            raise (self._closed or stale)(message)\n        if message._before",
+        "            pass\n        if message._before",
     ),
     Mutant(
         "what takes too long is left where it is",
@@ -131,8 +131,8 @@ PROGRESS = (
         "P6 INV-3",
         HOLDING,
         story("07-commit"),
-        "if self._pending is not None or not self.dirty:",
-        "if not self.dirty:",
+        "if self._pending is not None or self._let_go or not self.dirty:",
+        "if self._let_go or not self.dirty:",
     ),
     Mutant(
         "no rewind after the history changed",
