@@ -246,7 +246,7 @@ class SeatTaken(ConsumerError):
 
 
 class HandlerStuck(ConsumerError):
-    """User code blocked the event loop for longer than ``max_processing_time``, and cost the consumer its lease."""
+    """User code did not come back for longer than ``max_processing_time``, and cost the consumer its membership."""
 
 
 class PartitionLost(ConsumerError):

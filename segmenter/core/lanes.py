@@ -174,12 +174,7 @@ class KeyLanes:
             return
         self._check_current(message)
         if message._before is not None:
-            earlier = message._before.id
-            raise OutOfOrderAck(
-                f"message {message.id} of key {message.key!r} cannot be acknowledged before {earlier}: "
-                "settle the messages of a key in their order",
-                **self._about,
-            )
+            raise self._out_of_order(message, message._before)
         message._state = SETTLED
         del self._started[message]
         self._unlink(message)
@@ -187,6 +182,10 @@ class KeyLanes:
         self.unsettled_bytes -= len(message.data)
         self._count(message.ordinal)
         self._touched()
+
+    def has_settled(self, message: Message) -> bool:
+        """Whether a message was acknowledged."""
+        return message._state == SETTLED
 
     def _unlink(self, message: Message) -> None:
         after = message._after
@@ -285,6 +284,13 @@ class KeyLanes:
     def _lost(self, what: str) -> ConsumerError:
         return PartitionLost(
             f"{what}: partition {self.partition} is no longer ours, it goes on elsewhere", **self._about
+        )
+
+    def _out_of_order(self, message: Message, before: Message) -> ConsumerError:
+        return OutOfOrderAck(
+            f"message {message.id} of key {message.key!r} cannot be acknowledged before {before.id}: "
+            "settle the messages of a key in their order",
+            **self._about,
         )
 
     @property

@@ -130,7 +130,7 @@ class Message:
     @property
     def settled(self) -> bool:
         """Whether this delivery was acknowledged."""
-        return self._state == SETTLED
+        return self._lanes.has_settled(self)
 
     def handed_out_by(self, consumer: object) -> bool:
         """Whether it came through this consumer, in this delivery or an earlier one."""

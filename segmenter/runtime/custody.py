@@ -14,6 +14,7 @@ from segmenter.core.partition import Claimed, Release, Released
 from segmenter.runtime.holding import Holding
 from segmenter.runtime.holdings import Holdings
 from segmenter.runtime.hooks import Hooks, call_hook
+from segmenter.runtime.host import Host
 
 __all__ = ["Custody"]
 
@@ -34,8 +35,8 @@ class Custody:
         slot: GroupSlot,
         holdings: Holdings,
         hooks: Hooks,
+        host: Host,
         *,
-        clock: Callable[[], float],
         touched: Callable[[Holding], None],
         observe: Callable[[Observation], None],
         pump: Wakeable,
@@ -43,7 +44,7 @@ class Custody:
         self._slot = slot
         self._holdings = holdings
         self._hooks = hooks
-        self._clock = clock
+        self._host = host
         self._touched = touched
         self._observe = observe
         self._pump = pump
@@ -54,7 +55,14 @@ class Custody:
         """A claim was granted: hold the partition."""
         slot = PartitionSlot(self._slot.stream, partition)
         holding = Holding(
-            slot, self._slot.group, member, grant, clock=self._clock, touched=self._touched, consumer=self._pump
+            slot,
+            self._slot.group,
+            member,
+            grant,
+            clock=self._host.clock,
+            touched=self._touched,
+            consumer=self._pump,
+            lanes=self._host.lanes,
         )
         self._holdings.add(holding)
         self._compare(member, holding, self._memories.pop((partition, grant.incarnation), Memory()))

@@ -35,10 +35,11 @@ class Holding:
         clock: Callable[[], float],
         touched: Callable[[Holding], None],
         consumer: object = None,
+        lanes: Callable[..., KeyLanes] = KeyLanes,
     ) -> None:
         self.slot = slot
         self.grant = grant
-        self.lanes = KeyLanes(
+        self.lanes = lanes(
             stream=slot.stream,
             group=group,
             partition=slot.partition,

@@ -11,7 +11,7 @@ import os
 
 from segmenter.errors import NotHere
 
-__all__ = ["Home"]
+__all__ = ["Home", "Process"]
 
 _forks = 0  # between the first process that imported this and the present one
 
@@ -25,12 +25,34 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
 
 
+class Process:
+    """The process in which an object was made."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._forks = _forks
+
+    @property
+    def current(self) -> bool:
+        """Whether this is it, and no child that was forked from it."""
+        return self._forks == _forks
+
+    def check(self) -> None:
+        """Return if this is it.
+
+        Raises:
+            NotHere: it is not.
+        """
+        if self._forks != _forks:
+            raise NotHere(f"{self._what} was opened before this process was forked: open a Segmenter in the child")
+
+
 class Home:
     """Where an object was made; ``check`` refuses its use anywhere else."""
 
     def __init__(self, kind: str, name: str) -> None:
         self._what = f"the {kind} {name!r}"
-        self._forks = _forks
+        self._process = Process(self._what)
         self._loop = asyncio.get_running_loop()
 
     def check(self) -> None:
@@ -39,7 +61,6 @@ class Home:
         Raises:
             NotHere: it is not.
         """
-        if self._forks != _forks:
-            raise NotHere(f"{self._what} was opened before this process was forked: open a Segmenter in the child")
+        self._process.check()
         if asyncio.get_running_loop() is not self._loop:
             raise NotHere(f"{self._what} belongs to another event loop: open a Segmenter in this one")

@@ -70,7 +70,7 @@ class Pump:
         self._backoff = Backoff(host.chance, min(LIMIT_S, options.session_timeout_s / BEATS_PER_SESSION))
         self._holdings = Holdings(host.clock, LEASE_SHARE * options.session_timeout_s)
         self._custody = Custody(
-            slot, self._holdings, hooks, clock=host.clock, touched=self._touched, observe=self._observe, pump=self
+            slot, self._holdings, hooks, host, touched=self._touched, observe=self._observe, pump=self
         )
         self._reader = Reader(
             session,
@@ -150,9 +150,14 @@ class Pump:
         """
         await asyncio.shield(self._admitted)
 
+    @property
+    def may_start(self) -> bool:
+        """Whether messages may be started, those handed out before included; readable in any thread."""
+        return self._lease.valid and not self._leaving
+
     def take(self, limit: int, *, whole_batch: bool, one_partition: bool = False) -> list[Message]:
         """Hand out what may start now; nothing once the lease is over."""
-        if not self._lease.valid or self._leaving:
+        if not self.may_start:
             self._holdings.available.clear()
             return []
         taken = self._holdings.take(limit, whole_batch=whole_batch, one_partition=one_partition)
@@ -373,7 +378,8 @@ class Pump:
         """End at once, handing nothing over."""
         if self.ended.is_set():
             return
-        self.failure = None if error is None else as_segmenter_error(error)
+        if error is not None:
+            self.failure = as_segmenter_error(error)
         self.ended.set()
         self._holdings.available.set()
         self.wake()

@@ -1,0 +1,238 @@
+"""The desk of a consumer, where messages change hands between the thread of the loop and those of the user.
+
+The key lanes belong to the loop's thread. What user threads do to them is laid down here: acknowledgements lie until
+the loop collects them, in bulk; anything else is done by the loop at once, while the user waits. What the loop hands
+out lies here in bulk too, and goes back, as if it had not been handed out, when nobody comes for it soon.
+"""
+
+# The desk and its lanes are one mechanism with the messages, as seen from two threads.
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Any, TypeVar
+
+from segmenter.core.beats import BEATS_PER_SESSION
+from segmenter.core.lanes import KeyLanes
+from segmenter.core.message import STARTED, Message
+from segmenter.errors import ConsumerError
+from segmenter.runtime.failures import thread_stuck
+from segmenter.runtime.heart import STUCK_BEATS
+from segmenter.runtime.pump import Pump
+from segmenter.sync.portal import Portal
+
+__all__ = ["Desk", "LentLanes"]
+
+R = TypeVar("R")
+
+COLLECT_S = 0.005  # from an acknowledgement to its lane at the latest; the next call collects too
+LIE_S = 0.010  # at most, for what is handed out and not come for: short beside any time-out or hand-over
+LIMIT_TRAY = 512  # messages
+
+_log = logging.getLogger("segmenter.sync")
+
+
+class Desk:
+    """What lies between the threads, for one consumer."""
+
+    def __init__(self, portal: Portal, pump: Pump) -> None:
+        self.portal = portal
+        self.acked: set[Message] = set()  # by the user, and not known to the lanes yet
+        self._acked: deque[Message] = deque()  # the same in their order
+        self._expected = False  # whether the loop will come to collect
+        self._pump = pump
+        self._stall_s = pump._options.max_processing_time_s
+        self._grace_s = STUCK_BEATS * pump._options.session_timeout_s / BEATS_PER_SESSION
+        self._tray: deque[Message] = deque()  # handed out by the lanes, and not come for yet
+        self._tray_ends: asyncio.TimerHandle | None = None
+        self._appetite = 1  # messages for the tray: about as many as the user handles while they may lie
+        self._clock = pump._host.clock
+        self._waiting = 0  # threads of the user's that wait for the loop
+        self._seen_at = self._clock()  # when one last came by
+        self._late = False  # something was taken back from them, and none has come by since
+
+    # --- in the user's threads --------------------------------------------------------------------------------------
+
+    def pick(self) -> Message | None:
+        """The next message that lies here and may be started; none once the lease is over."""
+        while self._pump.may_start and (message := _one(self._tray.popleft)) is not None:
+            before = message._before
+            if message._state != STARTED:
+                continue  # taken back while it lay here
+            if before is None or message._lanes.has_settled(before):
+                return message
+            self._tray.appendleft(message)
+            break
+        return None
+
+    def lay_down(self, message: Message) -> None:
+        """An acknowledgement, for the loop to collect."""
+        self.portal.check()
+        self.acked.add(message)
+        self._acked.append(message)
+        if not self._expected:
+            self._expected = True
+            self.portal.tell(self._expect)
+
+    def call(self, start: Callable[[], Awaitable[R]]) -> R:
+        """Have something awaited in the loop, which takes in what lies here first."""
+
+        async def served() -> R:
+            self._waiting += 1
+            try:
+                self.clear()
+                return await start()
+            finally:
+                self._waiting -= 1
+                self._came_by()
+
+        return self.portal.call(served)
+
+    def do(self, change: Callable[[], None]) -> None:
+        """Have something done in the loop, after the same."""
+
+        async def done() -> None:
+            change()
+
+        self.call(done)
+
+    # --- in the loop's thread: what comes from the user -------------------------------------------------------------
+
+    def _expect(self) -> None:
+        asyncio.get_running_loop().call_later(COLLECT_S, self._collect_expected)
+
+    def _collect_expected(self) -> None:
+        self._expected = False  # before the last look, so that whatever is laid down after it is announced
+        self.collect()
+
+    def collect(self) -> None:
+        """Settle what was acknowledged."""
+        while (message := _one(self._acked.popleft)) is not None:
+            self._came_by()
+            try:
+                message._lanes.settle(message)
+            except ConsumerError as error:  # taken back in the same moment, or lost: it will be handed out again
+                _log.warning("acknowledged too late: %s", error)
+            self.acked.discard(message)
+
+    def clear(self) -> None:
+        """Take in all that lies here."""
+        self.collect()
+        if self._tray_ends is not None:
+            self._tray_ends.cancel()
+            self._tray_ends = None
+            if not self._tray:  # it was emptied before its time
+                self._appetite = min(2 * self._appetite, LIMIT_TRAY)
+        self._clear_tray()
+
+    # --- in the loop's thread: what goes to the user ----------------------------------------------------------------
+
+    def lay_out(self) -> bool:
+        """Put on the tray what may be started; tell whether there is anything."""
+        taken = self._pump.take(self._appetite, whole_batch=True)
+        if taken:
+            self._tray.extend(taken)
+            self._tray_ends = asyncio.get_running_loop().call_later(LIE_S, self._end_tray)
+        return bool(taken)
+
+    def _end_tray(self) -> None:
+        self._tray_ends = None
+        self._appetite = max(1, self._appetite // 2)
+        self._clear_tray()
+
+    def _clear_tray(self) -> None:
+        left: list[Message] = []
+        while (message := _one(self._tray.popleft)) is not None:
+            left.append(message)
+        self.put_back(left)
+
+    def put_back(self, messages: Iterable[Message]) -> None:
+        """Messages that were handed out have reached nobody: they were not handed out."""
+        for message in messages:
+            assert isinstance(message._lanes, LentLanes)  # noqa: S101 - which made it
+            message._lanes.put_back(message)
+            self._pump.wake()
+
+    # --- in the loop's thread: proof of life ------------------------------------------------------------------------
+
+    def _came_by(self) -> None:
+        self._seen_at = self._clock()
+        self._late = False
+
+    def took_back(self) -> None:
+        """Messages took too long; whoever has them shall show up."""
+        if not self._late:
+            self._late = True
+            asyncio.get_running_loop().call_later(self._grace_s, self._suspect)
+
+    def _suspect(self) -> None:
+        """Unless somebody shows up, the user's threads hang: the partitions go to others."""
+        if self._waiting:
+            self._late = False
+        if not self._late or not self._pump.may_start:
+            return
+        left_s = self._seen_at + self._stall_s - self._clock()
+        if left_s > 0:
+            asyncio.get_running_loop().call_later(left_s, self._suspect)
+        else:
+            self._pump.failure = thread_stuck(self._pump._slot, self._stall_s)
+            self._pump.leave(drain=False)
+
+
+class LentLanes(KeyLanes):
+    """Key lanes whose messages are in the hands of other threads than the loop's."""
+
+    def __init__(self, desk: Desk, **given: Any) -> None:
+        super().__init__(**given)
+        self._desk = desk
+
+    def has_settled(self, message: Message) -> bool:
+        """Whether it was acknowledged, be it known to the lanes or not."""
+        # In this order: what is known to the lanes is taken from the desk after that.
+        return message in self._desk.acked or super().has_settled(message)
+
+    def settle(self, message: Message) -> None:
+        """Acknowledge a message: in the loop's thread at once, in others as soon as it is collected."""
+        if self._desk.portal.here:
+            super().settle(message)
+        elif not self.has_settled(message):
+            self._check_current(message)
+            before = message._before
+            if before is not None and not self.has_settled(before):
+                raise self._out_of_order(message, before)
+            self._desk.lay_down(message)
+
+    def give_back(self, message: Message, delay_s: float) -> None:
+        """Take a message back, in the loop's thread."""
+        if self._desk.portal.here:
+            super().give_back(message, delay_s)
+        else:
+            self._check_current(message)
+            self._desk.do(partial(super().give_back, message, delay_s))
+
+    def put_back(self, message: Message) -> None:
+        """Undo that a message was handed out."""
+        if message._state == STARTED:
+            del self._started[message]
+            self._make_ready(message)
+
+    def take_back_before(self, handed_out: float) -> list[Message]:
+        """Take back what takes too long, unless it lies here acknowledged."""
+        self._desk.collect()
+        late = super().take_back_before(handed_out)
+        if late:
+            self._desk.took_back()
+        return late
+
+
+def _one(pop: Callable[[], Message]) -> Message | None:
+    """What is taken from a queue that other threads take from too."""
+    try:
+        return pop()
+    except IndexError:
+        return None

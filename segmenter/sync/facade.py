@@ -1,0 +1,81 @@
+"""Methods of the async API, seen from blocking code: the same parameters, without ``await``."""
+
+# The functions here make methods of a facade.
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+
+from segmenter.sync.portal import Portal
+
+__all__ = ["Facade", "blocking", "opening", "within"]
+
+A = TypeVar("A")
+F = TypeVar("F", bound="Facade[Any]")
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S")
+
+
+class Facade(Generic[A]):
+    """Something of the async API, for use in other threads than that of its loop."""
+
+    def __init__(self, portal: Portal, inner: A) -> None:
+        self._portal = portal
+        self._inner = inner
+
+    def __repr__(self) -> str:
+        return repr(self._inner)
+
+    def _call(self, start: Callable[[], Awaitable[R]]) -> R:
+        """Have something awaited in the loop."""
+        return self._portal.call(start)
+
+
+def blocking(method: Callable[Concatenate[A, P], Awaitable[R]]) -> Callable[Concatenate[Facade[A], P], R]:
+    """Return the method that waits for what an async one returns."""
+
+    @wraps(method)
+    def call(self: Facade[A], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self._call(lambda: method(self._inner, *args, **kwargs))
+
+    return call
+
+
+def within(method: Callable[Concatenate[A, P], R]) -> Callable[Concatenate[Facade[A], P], R]:
+    """Return the method that has a plain one called in the loop's thread."""
+
+    @wraps(method)
+    def call(self: Facade[A], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        async def called() -> R:
+            return method(self._inner, *args, **kwargs)
+
+        return self._call(called)
+
+    return call
+
+
+def opening(
+    method: Callable[Concatenate[A, P], Awaitable[R]],
+    seen: Callable[[F, R], S],
+    prepared: Callable[[dict[str, Any]], dict[str, Any]] = lambda options: options,
+) -> Callable[Concatenate[F, P], S]:
+    """Return the method that waits for what an async one opens, and returns it as blocking code sees it.
+
+    Args:
+        method: the async one.
+        seen: takes the facade and what was opened.
+        prepared: makes of the options given those that are passed on.
+    """
+
+    @wraps(method)
+    def call(self: F, /, *args: P.args, **kwargs: P.kwargs) -> S:
+        async def opened() -> S:
+            return seen(self, await method(self._inner, *args, **prepared(kwargs)))
+
+        return self._call(opened)
+
+    return call
