@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from types import TracebackType
 from typing import Self, TypeVar
 
-from segmenter.config import Duration
+from segmenter.config import Duration, seconds
 from segmenter.consumer import Consumer as AsyncConsumer
 from segmenter.core.message import Message
+from segmenter.errors import ConsumerDead
 from segmenter.sync.desk import Desk
 from segmenter.sync.facade import Facade, blocking, within
 
@@ -48,18 +51,14 @@ class Consumer(Facade[AsyncConsumer]):
 
     def __next__(self) -> Message:
         """The next message that may start; waits for one. Ends when the consumer is shut down."""
-        while (message := self._desk.pick()) is None:
-            if self._inner._closed or not self._call(self._lay_out):
-                raise StopIteration
-        return message
-
-    async def _lay_out(self) -> bool:
-        while not self._desk.lay_out():
-            if self._inner._closed:
-                return False
-            self._inner._check()
-            await self._inner._pump.available(None)
-        return True
+        while not (picked := self._desk.pick(1)):
+            try:
+                self._call(lambda: self._laid_out(1, math.inf))
+            except ConsumerDead:
+                if self._inner._closed:
+                    raise StopIteration from None
+                raise
+        return picked[0]
 
     def read(self, timeout: Duration | None = None) -> list[Message]:
         """Return a batch of up to ``batch_size`` messages, to be settled as a unit.
@@ -73,7 +72,22 @@ class Consumer(Facade[AsyncConsumer]):
         Raises:
             ConsumerDead: the consumer was shut down, or stopped; the reason is its cause.
         """
-        return self._received(lambda: self._inner.read(timeout))
+        limit = least = self._inner._options.batch_size
+        deadline = time.monotonic() + (math.inf if timeout is None else seconds(timeout))
+        while not (batch := self._desk.pick(limit, least)) and self._call(lambda: self._laid_out(limit, deadline)):
+            least = 1  # which may be all there is
+        return batch
+
+    async def _laid_out(self, batch: int, deadline: float) -> bool:
+        """Wait until something is laid out; tell whether that came before the deadline."""
+        while True:
+            self._inner._check()
+            if self._desk.lay_out(batch):
+                return True
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return False
+            await self._inner._pump.available(None if left == math.inf else left)
 
     def batches(self) -> Iterator[list[Message]]:
         """Iterate over batches of one partition each."""
@@ -109,7 +123,17 @@ class Consumer(Facade[AsyncConsumer]):
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
-    shutdown = blocking(AsyncConsumer.shutdown)
+    def shutdown(self, *, drain: bool = True) -> None:
+        """Hand nothing more out, hand the partitions over, and leave the group. May be called twice.
+
+        Args:
+            drain: wait until what is handed out has been settled, by other threads, ``drain_timeout`` at most;
+                otherwise give it back at once, as leaving a ``with`` block does. What is given back is delivered
+                elsewhere, and acknowledging it raises.
+        """
+        if not self._portal.closed:
+            self._call(lambda: self._inner.shutdown(drain=drain))
+
     halt = within(AsyncConsumer.halt)
 
     def __enter__(self) -> Self:

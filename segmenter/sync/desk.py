@@ -58,17 +58,27 @@ class Desk:
 
     # --- in the user's threads --------------------------------------------------------------------------------------
 
-    def pick(self) -> Message | None:
-        """The next message that lies here and may be started; none once the lease is over."""
-        while self._pump.may_start and (message := _one(self._tray.popleft)) is not None:
-            before = message._before
-            if message._state != STARTED:
-                continue  # taken back while it lay here
-            if before is None or message._lanes.has_settled(before):
-                return message
-            self._tray.appendleft(message)
-            break
-        return None
+    def pick(self, limit: int, least: int = 1) -> list[Message]:
+        """Of the messages that lie here, if they are enough, one batch; nothing once the lease is over.
+
+        It ends where a message follows one of its key that is neither settled nor in the batch.
+        """
+        picked: dict[Message, None] = {}
+        if len(self._tray) < least or not self._pump.may_start:
+            return []
+        try:
+            while len(picked) < limit and (message := _one(self._tray.popleft)) is not None:
+                before = message._before
+                if message._state != STARTED:
+                    continue  # taken back while it lay here
+                if before is not None and before not in picked and not message._lanes.has_settled(before):
+                    self._tray.appendleft(message)
+                    break
+                picked[message] = None
+            return list(picked)
+        except BaseException:  # such as KeyboardInterrupt, anywhere
+            self.portal.tell(lambda: self.put_back(picked))
+            raise
 
     def lay_down(self, message: Message) -> None:
         """An acknowledgement, for the loop to collect."""
@@ -125,30 +135,26 @@ class Desk:
         self.collect()
         if self._tray_ends is not None:
             self._tray_ends.cancel()
-            self._tray_ends = None
-            if not self._tray:  # it was emptied before its time
-                self._appetite = min(2 * self._appetite, LIMIT_TRAY)
-        self._clear_tray()
+            self._end_tray(in_time=True)
 
     # --- in the loop's thread: what goes to the user ----------------------------------------------------------------
 
-    def lay_out(self) -> bool:
-        """Put on the tray what may be started; tell whether there is anything."""
-        taken = self._pump.take(self._appetite, whole_batch=True)
+    def lay_out(self, batch: int) -> bool:
+        """Put on the tray what may be started, in whole batches if there is enough; tell whether there is anything."""
+        taken = self._pump.take(max(batch, self._appetite // batch * batch), whole_batch=True)
         if taken:
             self._tray.extend(taken)
-            self._tray_ends = asyncio.get_running_loop().call_later(LIE_S, self._end_tray)
+            self._tray_ends = asyncio.get_running_loop().call_later(LIE_S, lambda: self._end_tray(in_time=False))
         return bool(taken)
 
-    def _end_tray(self) -> None:
+    def _end_tray(self, *, in_time: bool) -> None:
+        """Put back what is left, and see from it how much to lay out next."""
         self._tray_ends = None
-        self._appetite = max(1, self._appetite // 2)
-        self._clear_tray()
-
-    def _clear_tray(self) -> None:
         left: list[Message] = []
         while (message := _one(self._tray.popleft)) is not None:
             left.append(message)
+        more = in_time and not left
+        self._appetite = min(2 * self._appetite, LIMIT_TRAY) if more else max(1, self._appetite // 2)
         self.put_back(left)
 
     def put_back(self, messages: Iterable[Message]) -> None:

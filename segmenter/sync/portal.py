@@ -37,7 +37,7 @@ class Portal:
         self._thread: threading.Thread | None = None
         self._ident: int | None = None  # of the thread
         self._ended = asyncio.Event()
-        self._closed = False
+        self.closed = False
 
     @property
     def here(self) -> bool:
@@ -72,13 +72,13 @@ class Portal:
     def tell(self, callback: Callable[[], object]) -> None:
         """Have something called in the loop, and do not wait; nothing happens once it was closed."""
         with self._lock:
-            if self._loop is not None and not self._closed:
+            if self._loop is not None and not self.closed:
                 self._loop.call_soon_threadsafe(callback)
 
     def _submit(self, start: Callable[[], Awaitable[R]]) -> Future[R]:
         self._check_caller()
         with self._lock:
-            if self._closed:
+            if self.closed:
                 raise _closed()
             if self._loop is None:
                 self._loop = self._begin()
@@ -114,7 +114,7 @@ class Portal:
 
     def close(self, timeout_s: float | None = None) -> None:
         """Say farewell, and end the loop and the thread. May be called twice; does nothing in a forked child."""
-        if self._closed or not self._process.current:
+        if self.closed or not self._process.current:
             return
         self._check_caller()
         try:
@@ -125,9 +125,9 @@ class Portal:
 
     def _end(self) -> None:
         with self._lock:
-            if self._loop is not None and not self._closed:
+            if self._loop is not None and not self.closed:
                 self._loop.call_soon_threadsafe(self._ended.set)
-            self._closed = True
+            self.closed = True
         if self._thread is not None:
             self._thread.join(JOIN_S)
         atexit.unregister(self._exit)
