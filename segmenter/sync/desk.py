@@ -15,11 +15,12 @@ import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
+from threading import get_ident
 from typing import Any, TypeVar
 
 from segmenter.core.beats import BEATS_PER_SESSION
 from segmenter.core.lanes import KeyLanes
-from segmenter.core.message import STARTED, Message
+from segmenter.core.message import SETTLED, STARTED, Message
 from segmenter.errors import ConsumerError
 from segmenter.runtime.failures import thread_stuck
 from segmenter.runtime.heart import STUCK_BEATS
@@ -42,8 +43,7 @@ class Desk:
 
     def __init__(self, portal: Portal, pump: Pump) -> None:
         self.portal = portal
-        self.acked: set[Message] = set()  # by the user, and not known to the lanes yet
-        self._acked: deque[Message] = deque()  # the same in their order
+        self.acked: dict[Message, None] = {}  # by the user, in that order, and not known to the lanes yet
         self._expected = False  # whether the loop will come to collect
         self._pump = pump
         self._stall_s = pump._options.max_processing_time_s
@@ -61,33 +61,40 @@ class Desk:
     def pick(self, limit: int, least: int = 1) -> list[Message]:
         """Of the messages that lie here, if they are enough, one batch; nothing once the lease is over.
 
-        It ends where a message follows one of its key that is neither settled nor in the batch.
+        What follows a message of its key that is neither settled nor in the batch goes back.
         """
         picked: dict[Message, None] = {}
+        blocked: list[Message] = []
         if len(self._tray) < least or not self._pump.may_start:
             return []
         try:
-            while len(picked) < limit and (message := _one(self._tray.popleft)) is not None:
+            while len(picked) < limit and (message := _one(self._tray)) is not None:
                 before = message._before
                 if message._state != STARTED:
                     continue  # taken back while it lay here
-                if before is not None and before not in picked and not message._lanes.has_settled(before):
-                    self._tray.appendleft(message)
-                    break
-                picked[message] = None
-            return list(picked)
+                if before is None or before in picked or message._lanes.has_settled(before):
+                    picked[message] = None
+                else:
+                    blocked.append(message)
         except BaseException:  # such as KeyboardInterrupt, anywhere
-            self.portal.tell(lambda: self.put_back(picked))
+            blocked += picked
             raise
+        finally:
+            if blocked:
+                self.portal.tell(partial(self.put_back, blocked))
+        return list(picked)
 
     def lay_down(self, message: Message) -> None:
         """An acknowledgement, for the loop to collect."""
         self.portal.check()
-        self.acked.add(message)
-        self._acked.append(message)
+        self.acked[message] = None
         if not self._expected:
             self._expected = True
-            self.portal.tell(self._expect)
+            try:
+                self.portal.tell(self._expect)
+            except BaseException:  # such as KeyboardInterrupt: the next one tells
+                self._expected = False
+                raise
 
     def call(self, start: Callable[[], Awaitable[R]]) -> R:
         """Have something awaited in the loop, which takes in what lies here first."""
@@ -122,13 +129,14 @@ class Desk:
 
     def collect(self) -> None:
         """Settle what was acknowledged."""
-        while (message := _one(self._acked.popleft)) is not None:
+        if self.acked:
             self._came_by()
+        for message in list(self.acked):
             try:
                 message._lanes.settle(message)
             except ConsumerError as error:  # taken back in the same moment, or lost: it will be handed out again
                 _log.warning("acknowledged too late: %s", error)
-            self.acked.discard(message)
+            del self.acked[message]
 
     def clear(self) -> None:
         """Take in all that lies here."""
@@ -144,25 +152,28 @@ class Desk:
         taken = self._pump.take(max(batch, self._appetite // batch * batch), whole_batch=True)
         if taken:
             self._tray.extend(taken)
-            self._tray_ends = asyncio.get_running_loop().call_later(LIE_S, lambda: self._end_tray(in_time=False))
+            if self._tray_ends is None:
+                end = partial(self._end_tray, in_time=False)
+                self._tray_ends = asyncio.get_running_loop().call_later(LIE_S, end)
         return bool(taken)
 
     def _end_tray(self, *, in_time: bool) -> None:
         """Put back what is left, and see from it how much to lay out next."""
         self._tray_ends = None
         left: list[Message] = []
-        while (message := _one(self._tray.popleft)) is not None:
+        while (message := _one(self._tray)) is not None:
             left.append(message)
         more = in_time and not left
         self._appetite = min(2 * self._appetite, LIMIT_TRAY) if more else max(1, self._appetite // 2)
-        self.put_back(left)
+        if left:
+            self.put_back(left)
 
     def put_back(self, messages: Iterable[Message]) -> None:
         """Messages that were handed out have reached nobody: they were not handed out."""
         for message in messages:
             assert isinstance(message._lanes, LentLanes)  # noqa: S101 - which made it
             message._lanes.put_back(message)
-            self._pump.wake()
+        self._pump.wake()
 
     # --- in the loop's thread: proof of life ------------------------------------------------------------------------
 
@@ -196,15 +207,16 @@ class LentLanes(KeyLanes):
     def __init__(self, desk: Desk, **given: Any) -> None:
         super().__init__(**given)
         self._desk = desk
+        self._thread = get_ident()  # of the loop
 
     def has_settled(self, message: Message) -> bool:
         """Whether it was acknowledged, be it known to the lanes or not."""
         # In this order: what is known to the lanes is taken from the desk after that.
-        return message in self._desk.acked or super().has_settled(message)
+        return message in self._desk.acked or message._state == SETTLED
 
     def settle(self, message: Message) -> None:
         """Acknowledge a message: in the loop's thread at once, in others as soon as it is collected."""
-        if self._desk.portal.here:
+        if get_ident() == self._thread:
             super().settle(message)
         elif not self.has_settled(message):
             self._check_current(message)
@@ -215,7 +227,7 @@ class LentLanes(KeyLanes):
 
     def give_back(self, message: Message, delay_s: float) -> None:
         """Take a message back, in the loop's thread."""
-        if self._desk.portal.here:
+        if get_ident() == self._thread:
             super().give_back(message, delay_s)
         else:
             self._check_current(message)
@@ -236,9 +248,9 @@ class LentLanes(KeyLanes):
         return late
 
 
-def _one(pop: Callable[[], Message]) -> Message | None:
-    """What is taken from a queue that other threads take from too."""
+def _one(tray: deque[Message]) -> Message | None:
+    """The next of a queue that other threads take from too."""
     try:
-        return pop()
+        return tray.popleft()
     except IndexError:
         return None

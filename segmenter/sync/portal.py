@@ -30,7 +30,8 @@ class Portal:
 
     def __init__(self, namespace: str, farewell: Callable[[], Awaitable[None]]) -> None:
         """Take whom it serves, and what is awaited before the loop ends."""
-        self._process = Process(f"the Segmenter of namespace {namespace!r}")
+        self._namespace = namespace
+        self._process: Process | None = None  # that the thread lives in
         self._farewell = farewell
         self._lock = threading.Lock()  # so that what is submitted comes before the end of the loop, or is refused
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -45,12 +46,13 @@ class Portal:
         return threading.get_ident() == self._ident
 
     def check(self) -> None:
-        """Return if this is the process it was made in.
+        """Return if this is the process of the thread, or there is none yet.
 
         Raises:
             NotHere: it is not.
         """
-        self._process.check()
+        if self._process is not None:
+            self._process.check()
 
     # --- calls ------------------------------------------------------------------------------------------------------
 
@@ -96,6 +98,7 @@ class Portal:
         self._thread = threading.Thread(target=self._run, args=(begun,), name="segmenter", daemon=True)
         self._thread.start()
         loop = begun.result()
+        self._process = Process(f"the Segmenter of namespace {self._namespace!r}")
         atexit.register(self._exit)
         return loop
 
@@ -114,7 +117,7 @@ class Portal:
 
     def close(self, timeout_s: float | None = None) -> None:
         """Say farewell, and end the loop and the thread. May be called twice; does nothing in a forked child."""
-        if self.closed or not self._process.current:
+        if self.closed or (self._process is not None and not self._process.current):
             return
         self._check_caller()
         try:

@@ -380,6 +380,19 @@ def test_objects_of_the_parent_refuse_to_work_after_a_fork(world: World) -> None
     assert segmenter.describe("orders", "g").lag == 0
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_segmenter_that_was_not_used_before_a_fork_works_in_the_child() -> None:
+    """Servers import an application first, and fork their workers then."""
+    segmenter = sync.Segmenter("memory://")
+    child = os.fork()
+    if child == 0:
+        segmenter.register_stream("orders", partitions=3)
+        partitions = segmenter.get_stream("orders").partitions
+        segmenter.close()
+        os._exit(partitions)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+
+
 def test_iterating_in_slices_leaves_nothing_behind(world: World) -> None:
     segmenter = world.segmenter()
     orders = segmenter.register_stream("orders", partitions=2)
