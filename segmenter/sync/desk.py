@@ -65,6 +65,7 @@ class Desk:
         """
         picked: dict[Message, None] = {}
         blocked: list[Message] = []
+        message = None
         if len(self._tray) < least or not self._pump.may_start:
             return []
         try:
@@ -77,7 +78,7 @@ class Desk:
                 else:
                     blocked.append(message)
         except BaseException:  # such as KeyboardInterrupt, anywhere
-            blocked += picked
+            blocked += [*picked, message] if message is not None else picked
             raise
         finally:
             if blocked:

@@ -86,11 +86,12 @@ def test_what_lies_ready_moves_with_its_partition_and_was_never_delivered(world:
     """A thread that is busy with one message must not hold up the rest, nor have them count as tried."""
     segmenter = world.segmenter()
     orders = segmenter.register_stream("orders", partitions=4)
-    orders.send_many((f"k{n}", b"") for n in range(1000))
+    orders.send_many((f"k{n}", b"") for n in range(400))
     busy = segmenter.register_consumer("orders", group="g", session_timeout=2)
-    _filled(busy)
-    busy.commit()
+    world.until(lambda: len(busy.partitions) == 4)
+    busy._desk._appetite = 400
     message = next(busy)
+    world.until(lambda: not busy._desk._tray)
     other = world.segmenter().register_consumer("orders", group="g", session_timeout=2, batch_size=1000)
     batch = other.read()
     assert message.partition not in {each.partition for each in batch}
@@ -157,6 +158,44 @@ def test_a_key_waits_for_its_message_that_is_being_handled_though_the_next_lies_
     assert next(consumer).key == "other"
     message.ack()
     assert int(next(consumer).data) == int(message.data) + 1
+
+
+@pytest.mark.usefixtures("patient_desk")
+def test_what_was_taken_back_is_not_handed_out_though_it_lies_ready(world: World) -> None:
+    segmenter = world.segmenter()
+    orders = segmenter.register_stream("orders", partitions=1)
+    orders.send_many((f"k{n}", b"") for n in range(1000))
+    consumer = segmenter.register_consumer("orders", group="g")
+    _filled(consumer)
+    lying = len(consumer._desk._tray)
+    _take_all_back(segmenter, consumer._desk._tray[0])
+    again = [next(consumer) for _ in range(lying)]
+    for message in again:
+        message.ack()
+    assert {message.attempt for message in again} == {2}
+
+
+def test_what_is_acknowledged_is_not_taken_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was in time, whenever the loop comes to hear of it."""
+    monkeypatch.setattr(desks, "COLLECT_S", LIMIT_S)
+    segmenter = world.segmenter()
+    orders = segmenter.register_stream("orders", partitions=1)
+    orders.send("k", b"0")
+    consumer = segmenter.register_consumer("orders", group="g")
+    message = next(consumer)
+    message.ack()
+    _take_all_back(segmenter, message)
+    assert message.settled
+    assert consumer.read(timeout=0) == []
+
+
+def _take_all_back(segmenter: sync.Segmenter, message: Message) -> None:
+    """As if all of its partition had taken too long."""
+
+    async def take_back() -> None:
+        message._lanes.take_back_before(float("inf"))
+
+    segmenter._portal.call(take_back)
 
 
 @pytest.mark.usefixtures("patient_desk")
@@ -299,6 +338,26 @@ def test_an_interrupted_wait_loses_no_message(
     disturbing.join()
     assert interruptions
     assert got == [(b"%d" % number, 1) for number in range(200)]
+
+
+@pytest.mark.usefixtures("patient_desk")
+def test_what_was_picked_when_the_interruption_came_goes_back(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    segmenter = world.segmenter()
+    orders = segmenter.register_stream("orders", partitions=1)
+    orders.send_many(("k", b"%d" % number) for number in range(100))
+    consumer = segmenter.register_consumer("orders", group="g")
+    _filled(consumer)
+    following = int(consumer._desk._tray[0].data)
+
+    def interrupted(*_: object) -> bool:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(desks.LentLanes, "has_settled", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            next(consumer)
+    message = next(consumer)
+    assert (int(message.data), message.attempt) == (following, 1)
 
 
 # --- the wrong place ------------------------------------------------------------------------------------------------
