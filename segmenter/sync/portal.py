@@ -36,14 +36,8 @@ class Portal:
         self._lock = threading.Lock()  # so that what is submitted comes before the end of the loop, or is refused
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._ident: int | None = None  # of the thread
         self._ended = asyncio.Event()
         self.closed = False
-
-    @property
-    def here(self) -> bool:
-        """Whether the caller is the thread of the loop."""
-        return threading.get_ident() == self._ident
 
     def check(self) -> None:
         """Return if this is the process of the thread, or there is none yet.
@@ -88,7 +82,7 @@ class Portal:
 
     def _check_caller(self) -> None:
         self.check()
-        if self.here:
+        if threading.current_thread() is self._thread:  # its number may be another's, once it has ended
             raise NotHere("called in the Segmenter's own thread, as observers are: call it from another one")
 
     # --- the thread -------------------------------------------------------------------------------------------------
@@ -104,7 +98,6 @@ class Portal:
 
     def _run(self, begun: Future[asyncio.AbstractEventLoop]) -> None:
         async def live() -> None:
-            self._ident = threading.get_ident()
             begun.set_result(asyncio.get_running_loop())
             await self._ended.wait()
 
