@@ -5,12 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench clean help
+.PHONY: demo test mutants check soak bench clean help
 
 help:
 	@echo "make demo    the main job, live, without a server"
 	@echo "make test    all tests"
-	@echo "make check   what CI runs: format, lint, types, layers, tests with coverage"
+	@echo "make mutants each safeguard taken out of a copy of the code: a test must notice"
+	@echo "make check   what CI runs: format, lint, types, layers, mutants, tests with coverage"
+	@echo "make soak    more of the same, for hours: larger bounds of the exploration"
 	@echo "make bench   ratios against plain redis-py"
 
 $(STAMP): pyproject.toml
@@ -27,8 +29,14 @@ demo: $(STAMP)
 test: $(STAMP)
 	@$(BIN)/python -m pytest
 
+mutants: $(STAMP)
+	@$(BIN)/python -m tests.mutants
+
 check: $(STAMP)
 	@$(BIN)/python .ci/check.py
+
+soak: $(STAMP)
+	@$(BIN)/python -m tests.exploration --soak
 
 bench: $(STAMP)
 	@$(BIN)/python -m bench

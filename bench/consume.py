@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import redis
 
 from bench.measure import Contest, timed
-from segmenter import Consumer, Segmenter
+from segmenter import Consumer, Segmenter, Worker
 
 __all__ = ["contest"]
 
@@ -61,6 +61,35 @@ def _ours(handling: Handling) -> Callable[[str, int], float]:
     return way
 
 
+def _handled(key_concurrency: int) -> Callable[[str, int], float]:
+    """A worker's handler that does nothing, from the first message to the last."""
+
+    def way(url: str, number: int) -> float:
+        async def main() -> float:
+            worker = Worker(url, namespace=f"handle-{key_concurrency}-{number}")
+            loop, done, began = asyncio.get_running_loop(), 0, 0.0
+
+            @worker.handler("s", group="g", key_concurrency=key_concurrency)
+            async def handle(_data: bytes) -> None:
+                nonlocal done, began
+                began = began or loop.time()
+                done += 1
+                if done == COUNT:
+                    worker.request_stop()
+
+            async with Segmenter(url, namespace=worker.namespace) as segmenter:
+                stream = await segmenter.register_stream("s", partitions=PARTITIONS, partition_size=10**6)
+                await stream.send_many((b"key-%d" % (index % 97), DATA) for index in range(COUNT))
+                await worker.run()
+                rate = COUNT / (loop.time() - began)
+                await segmenter.remove_stream("s")
+                return rate
+
+        return asyncio.run(main())
+
+    return way
+
+
 async def _batches(consumer: Consumer) -> None:
     done = 0
     while done < COUNT:
@@ -88,6 +117,8 @@ contest = [
             "redis-py XREADGROUP 100 + XACK": _raw,
             "read batches of 500, ack each": _ours(_batches),
             "async for, ack each": _ours(_iteration),
+            "handler": _handled(1),
+            "handler, 64 keys in parallel": _handled(64),
         },
     )
 ]

@@ -7,40 +7,64 @@ from segmenter import errors
 from segmenter.errors import *  # noqa: F403 - the whole tree of exceptions is public
 
 if TYPE_CHECKING:
+    from segmenter.codecs import Codec
     from segmenter.config import Durability
     from segmenter.consumer import Consumer
     from segmenter.core.message import Fence, Message
-    from segmenter.runtime.sender import Sent
+    from segmenter.core.retry import Retry
+    from segmenter.history import Rebalance
+    from segmenter.runtime.sent import Sent
     from segmenter.segmenter import Segmenter
-    from segmenter.snapshot import GroupSnapshot, MemberSnapshot, PartitionSnapshot
+    from segmenter.shelves import SetAside, Shelves
+    from segmenter.snapshot import GroupSnapshot, LogSnapshot, MemberSnapshot, PartitionSnapshot, StreamSnapshot
     from segmenter.stream import Stream
+    from segmenter.tail import LoggedMessage
+    from segmenter.worker import Worker
 
 __all__ = [
+    "Codec",
     "Consumer",
     "Durability",
     "Fence",
     "GroupSnapshot",
+    "LogSnapshot",
+    "LoggedMessage",
     "MemberSnapshot",
     "Message",
     "PartitionSnapshot",
+    "Rebalance",
+    "Retry",
     "Segmenter",
     "Sent",
+    "SetAside",
+    "Shelves",
     "Stream",
+    "StreamSnapshot",
+    "Worker",
 ]
 __all__ += errors.__all__
 
 # Where the names above are; each module is imported with the first use of one, so that importing the package is cheap.
 _HOMES = {
+    "Codec": "segmenter.codecs",
     "Consumer": "segmenter.consumer",
     "Durability": "segmenter.config",
     "Fence": "segmenter.core.message",
     "GroupSnapshot": "segmenter.snapshot",
+    "LogSnapshot": "segmenter.snapshot",
+    "LoggedMessage": "segmenter.tail",
     "MemberSnapshot": "segmenter.snapshot",
     "Message": "segmenter.core.message",
     "PartitionSnapshot": "segmenter.snapshot",
+    "Rebalance": "segmenter.history",
+    "Retry": "segmenter.core.retry",
     "Segmenter": "segmenter.segmenter",
-    "Sent": "segmenter.runtime.sender",
+    "Sent": "segmenter.runtime.sent",
+    "SetAside": "segmenter.shelves",
+    "Shelves": "segmenter.shelves",
     "Stream": "segmenter.stream",
+    "StreamSnapshot": "segmenter.snapshot",
+    "Worker": "segmenter.worker",
 }
 
 

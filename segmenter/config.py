@@ -23,6 +23,7 @@ from segmenter.errors import (
 )
 
 __all__ = [
+    "DAY_S",
     "LIMIT_BATCH",
     "LIMIT_BATCH_BYTES",
     "LIMIT_DATA_BYTES",
@@ -33,11 +34,14 @@ __all__ = [
     "ConsumerOptions",
     "Durability",
     "Duration",
+    "OnExhausted",
     "OnFull",
     "OnLoss",
     "Start",
     "StreamOptions",
     "Takeover",
+    "among",
+    "between",
     "check_group",
     "check_namespace",
     "check_stream",
@@ -53,6 +57,7 @@ LIMIT_BATCH = 500  # records in one append, and entries of one partition in one 
 LIMIT_BATCH_BYTES = 256 << 10  # of one append
 LIMIT_REPLICAS = 100
 MIN_SESSION_S = 0.2
+DAY_S = 86_400.0
 
 
 @frozen
@@ -72,6 +77,7 @@ Duration = float | timedelta
 Start = Literal["earliest", "latest"] | str | datetime
 OnFull = Literal["raise", "wait", "drop_oldest"]
 OnLoss = Literal["raise", "continue"]
+OnExhausted = Literal["park", "dead_letter", "halt"]
 Takeover = Literal["silence", "immediate"]
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -137,9 +143,9 @@ def _refuse_naive(value: datetime) -> bytes:
     raise InvalidArgument(f"start {value!r} has no time zone: give it one, such as datetime.now(timezone.utc)")
 
 
-def _between(
-    low: float, high: float, error: type[InvalidArgument] = InvalidArgument
-) -> Callable[[Any, Any, Any], None]:
+def between(low: float, high: float, error: type[InvalidArgument] = InvalidArgument) -> Callable[[Any, Any, Any], None]:
+    """Return a validator of a field that is a number, whole where the field is."""
+
     def check(_instance: object, attribute: Any, value: object) -> None:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         whole = attribute.type not in ("int", int) or isinstance(value, int)
@@ -149,7 +155,9 @@ def _between(
     return check
 
 
-def _among(*allowed: object) -> Callable[[Any, Any, Any], None]:
+def among(*allowed: object) -> Callable[[Any, Any, Any], None]:
+    """Return a validator of a field that is one of a few values."""
+
     def check(_instance: object, attribute: Any, value: object) -> None:
         if value not in allowed:
             raise InvalidArgument(f"{attribute.name} is {value!r}: use one of {', '.join(map(repr, allowed))}")
@@ -168,17 +176,14 @@ def _durability(_instance: object, _attribute: Any, value: object) -> None:
         )
 
 
-DAY_S = 86_400.0
-
-
 @frozen(kw_only=True)
 class StreamOptions:
     """How a stream is registered and sent to."""
 
-    partitions: int = field(default=8, validator=_between(1, LIMIT_PARTITIONS, InvalidPartitionCount))
-    partition_size: int = field(default=100_000, validator=_between(1, 2**40, InvalidPartitionSize))
-    on_full: OnFull = field(default="raise", validator=_among(*get_args(OnFull)))  # pyright: ignore[reportAssignmentType]
-    send_timeout_s: float = field(default=30.0, converter=seconds, validator=_between(0.01, DAY_S))
+    partitions: int = field(default=8, validator=between(1, LIMIT_PARTITIONS, InvalidPartitionCount))
+    partition_size: int = field(default=100_000, validator=between(1, 2**40, InvalidPartitionSize))
+    on_full: OnFull = field(default="raise", validator=among(*get_args(OnFull)))  # pyright: ignore[reportAssignmentType]
+    send_timeout_s: float = field(default=30.0, converter=seconds, validator=between(0.01, DAY_S))
     durability: Durability | None = field(default=None, validator=_durability)
 
 
@@ -186,14 +191,14 @@ class StreamOptions:
 class ConsumerOptions:
     """How a consumer behaves."""
 
-    batch_size: int = field(default=10, validator=_between(1, 100_000, InvalidBatchSize))
-    max_processing_time_s: float = field(default=300.0, converter=seconds, validator=_between(0.05, DAY_S))
-    session_timeout_s: float = field(default=10.0, converter=seconds, validator=_between(MIN_SESSION_S, 3600.0))
-    commit_interval_s: float = field(default=0.1, converter=seconds, validator=_between(0.0, 60.0))
-    drain_timeout_s: float = field(default=25.0, converter=seconds, validator=_between(0.0, 3600.0))
-    rebalance_delay_s: float = field(default=0.1, converter=seconds, validator=_between(0.0, 60.0))
-    read_ahead: int = field(default=2_000, validator=_between(1, 1_000_000))  # messages of a partition
-    read_ahead_bytes: int = field(default=8 << 20, validator=_between(1, 2**40))  # of a partition
+    batch_size: int = field(default=10, validator=between(1, 100_000, InvalidBatchSize))
+    max_processing_time_s: float = field(default=300.0, converter=seconds, validator=between(0.05, DAY_S))
+    session_timeout_s: float = field(default=10.0, converter=seconds, validator=between(MIN_SESSION_S, 3600.0))
+    commit_interval_s: float = field(default=0.1, converter=seconds, validator=between(0.0, 60.0))
+    drain_timeout_s: float = field(default=25.0, converter=seconds, validator=between(0.0, 3600.0))
+    rebalance_delay_s: float = field(default=0.1, converter=seconds, validator=between(0.0, 60.0))
+    read_ahead: int = field(default=2_000, validator=between(1, 1_000_000))  # messages of a partition
+    read_ahead_bytes: int = field(default=8 << 20, validator=between(1, 2**40))  # of a partition
     instance_id: str | None = None
-    on_loss: OnLoss = field(default="raise", validator=_among(*get_args(OnLoss)))  # pyright: ignore[reportAssignmentType]
-    takeover: Takeover = field(default="silence", validator=_among(*get_args(Takeover)))  # pyright: ignore[reportAssignmentType]
+    on_loss: OnLoss = field(default="raise", validator=among(*get_args(OnLoss)))  # pyright: ignore[reportAssignmentType]
+    takeover: Takeover = field(default="silence", validator=among(*get_args(Takeover)))  # pyright: ignore[reportAssignmentType]

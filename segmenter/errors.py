@@ -10,15 +10,18 @@
     ├── NotHere                           it belongs to another process or event loop
     ├── StreamError                       about a stream or a group as it is stored
     │   ├── NonExistentStream  StreamMismatch  StreamLost  UnsupportedFormat
-    │   ├── GroupNotEmpty  GroupRemoved  SessionMismatch
+    │   ├── NonExistentGroup  GroupNotEmpty  GroupRemoved  SessionMismatch
     │   └── OffsetOutOfRange  LogTruncated    messages that a group will never get
     ├── SendError                         a send that did not come out as sent
     │   └── StreamFull  SendUnknown  SendsLost
     ├── ConsumerError                     about one consumer and what it was handed
     │   ├── ConsumerDead  SeatTaken  HandlerStuck
-    │   └── PartitionLost  StaleDelivery  OutOfOrderAck
+    │   ├── PartitionLost  StaleDelivery  OutOfOrderAck
+    │   └── Undecodable  RetriesExhausted     about a message and its handler
     └── BackendError                      the server, the connection, or its permissions
         └── ServerFull                    its memory is full
+
+    Reject (Exception)                    for handlers to raise, not raised by the library
 
 ``retriable`` says whether the same call may succeed later without anything else being changed.
 """
@@ -45,11 +48,14 @@ __all__ = [
     "InvalidPartitionSize",
     "LogTruncated",
     "MessageTooLarge",
+    "NonExistentGroup",
     "NonExistentStream",
     "NotHere",
     "OffsetOutOfRange",
     "OutOfOrderAck",
     "PartitionLost",
+    "Reject",
+    "RetriesExhausted",
     "SeatTaken",
     "SegmenterError",
     "SendError",
@@ -62,6 +68,7 @@ __all__ = [
     "StreamFull",
     "StreamLost",
     "StreamMismatch",
+    "Undecodable",
     "UnsupportedFormat",
 ]
 
@@ -145,6 +152,10 @@ class StreamError(SegmenterError):
 
 class NonExistentStream(StreamError):
     """No stream of that name is registered in the namespace."""
+
+
+class NonExistentGroup(StreamError):
+    """No group of that name reads the stream."""
 
 
 class StreamMismatch(StreamError):
@@ -246,7 +257,7 @@ class SeatTaken(ConsumerError):
 
 
 class HandlerStuck(ConsumerError):
-    """User code did not come back for longer than ``max_processing_time``, and cost the consumer its membership."""
+    """User code outlasted ``max_processing_time``: it blocked the loop or its own thread, or went on when cancelled."""
 
 
 class PartitionLost(ConsumerError):
@@ -259,6 +270,26 @@ class StaleDelivery(ConsumerError):
 
 class OutOfOrderAck(ConsumerError):
     """An earlier message of the same key is not settled yet."""
+
+
+class Undecodable(ConsumerError):
+    """The payload is not what the handler's ``type`` says; the cause tells why."""
+
+
+class RetriesExhausted(ConsumerError):
+    """A handler has failed as often as its ``retry`` allows, and ``on_exhausted="halt"`` stopped its consumer."""
+
+
+class Reject(Exception):
+    """Raise it in a handler: the message is a dead letter at once, and its key goes on.
+
+    Args:
+        reason: kept with the dead letter.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class BackendError(SegmenterError):

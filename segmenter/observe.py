@@ -11,28 +11,44 @@ from collections.abc import Callable
 from attrs import asdict
 
 from segmenter.core.command import GroupSlot
-from segmenter.core.observations import Departed, Gap, Lost, Missing, Observation, Stalled, Truncation
+from segmenter.core.observations import (
+    Congested,
+    DeadLettered,
+    Departed,
+    Gap,
+    Halted,
+    HandlerStands,
+    HandlerTimedOut,
+    Lost,
+    Missing,
+    Observation,
+    Parked,
+    Stalled,
+    Truncation,
+)
 
 __all__ = ["logged"]
 
 logging.getLogger("segmenter").addHandler(logging.NullHandler())
 _log = logging.getLogger("segmenter.consumer")
 
-_LOSSES = (Gap, Missing, Truncation)
-_WARNINGS = (Lost, Stalled)
+_ERRORS = (Congested, DeadLettered, Gap, Halted, HandlerStands, Missing, Parked, Truncation)
+_WARNINGS = (HandlerTimedOut, Lost, Stalled)
 _NEWS = (Departed,)
 
 
 def logged(slot: GroupSlot) -> Callable[[Observation], None]:
     """Return an observer that logs what happens to a consumer of this group.
 
-    Lost messages are errors, lost partitions and standstills are warnings, departures are information, the rest is
-    for debugging. Each record carries ``stream``, ``group`` and the observation's fields as ``extra``.
+    Lost messages, messages that are set aside, handlers that do not end, and partitions that are full of letters are
+    errors; lost partitions, standstills and slow handlers are warnings; departures are information; the rest is for
+    debugging. Each record carries ``stream``, ``group`` and the
+    observation's fields as ``extra``.
     """
 
     def observe(observation: Observation) -> None:
         level = logging.DEBUG
-        if isinstance(observation, _LOSSES):
+        if isinstance(observation, _ERRORS):
             level = logging.ERROR
         elif isinstance(observation, _WARNINGS):
             level = logging.WARNING

@@ -7,9 +7,10 @@ that stands above it and is the same for every backend. A backend is right if it
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
-from segmenter.core.command import Command, Read, ReadReply
+from segmenter.core.command import Command, GroupSlot, Read, ReadReply, StreamSlot
 
 __all__ = ["Backend", "Session"]
 
@@ -42,6 +43,17 @@ class Backend(Protocol):
 
     async def session(self) -> Session:
         """Open a session for the running event loop.
+
+        Raises:
+            BackendError: if the place cannot be reached or refuses.
+        """
+        ...
+
+    async def catalogue(self) -> Sequence[StreamSlot | GroupSlot]:
+        """Return every stream and group that is stored in the namespace, half made and removed ones too, in order.
+
+        For tools only: there is no index, so this may look at all that the server holds, and what comes or goes
+        meanwhile may be in it or not. Nothing in the protocol asks for it.
 
         Raises:
             BackendError: if the place cannot be reached or refuses.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from attrs import evolve
 
+from segmenter.administration import Administration
+from segmenter.codecs import Codec, Format, T, codec_for
 from segmenter.config import (
     ConsumerOptions,
     Durability,
@@ -21,16 +23,13 @@ from segmenter.config import (
     check_group,
     check_namespace,
     check_stream,
-    start_of,
 )
 from segmenter.connect import backend_for
 from segmenter.consumer import Consumer, Registration
-from segmenter.core.command import Gone, GroupSlot, PartitionSlot
-from segmenter.core.group import GroupState, LoadGroup
+from segmenter.core.command import GroupSlot
 from segmenter.core.layout import StreamConfig
 from segmenter.core.observations import Observation
-from segmenter.core.partition import Probe, Probed
-from segmenter.errors import ConsumerDead, SegmenterError, StreamError, StreamLost
+from segmenter.errors import ConsumerDead, SegmenterError
 from segmenter.observe import logged
 from segmenter.port import Backend, Session
 from segmenter.runtime.heart import Heart
@@ -39,13 +38,12 @@ from segmenter.runtime.hooks import Hook, Hooks
 from segmenter.runtime.host import Host
 from segmenter.runtime.lifecycle import Lifecycle
 from segmenter.runtime.pump import Pump
-from segmenter.snapshot import GroupSnapshot, MemberSnapshot, PartitionSnapshot
 from segmenter.stream import Stream
 
 __all__ = ["Segmenter"]
 
 
-class Segmenter:
+class Segmenter(Administration):
     """Streams and consumers of one namespace.
 
     Enter it with ``async with``, or call ``aclose()`` when done; nothing is connected before its first use.
@@ -79,7 +77,7 @@ class Segmenter:
         self._heart: Heart | None = None
         self._heart_ended: Callable[[], object] | None = None
         self._consumers: list[Consumer] = []
-        self._streams: list[Stream] = []
+        self._streams: list[Stream[Any]] = []
         self._home: Home | None = None
         self._closed = False
 
@@ -94,7 +92,8 @@ class Segmenter:
         on_full: OnFull = "raise",
         send_timeout: Duration = 30.0,
         durability: Durability | None = None,
-    ) -> Stream:
+        type: type[T] | Codec[T] = bytes,  # type: ignore[assignment] # noqa: A002 - as handlers name it
+    ) -> Stream[T]:
         """Return a stream, creating it if there is none of that name.
 
         Args:
@@ -106,12 +105,15 @@ class Segmenter:
             send_timeout: seconds until an unanswered send is given up as ``SendUnknown``.
             durability: what a send must have reached before it counts as sent, such as
                 ``Durability(replicas=1, disk=True)``; by default the server's memory.
+            type: what is sent: ``bytes``, ``str``, an attrs or data class, a ``msgspec.Struct``, a pydantic model, or
+                a ``Codec``. It is the producer's affair: the stream itself stores payloads.
 
         Raises:
             StreamMismatch: it is registered with other partitions or another size.
             InvalidArgument: a value cannot be (``EmptyStreamName``, ``InvalidPartitionCount``, ...).
         """
         check_stream(name)
+        form = codec_for(type)
         options = StreamOptions(
             partitions=partitions,
             partition_size=partition_size,
@@ -121,7 +123,7 @@ class Segmenter:
         )
         await self._open()
         config = await self.lifecycle.create_stream(name, partitions, partition_size)
-        return self._stream(name, config, options)
+        return self._stream(name, config, options, form)
 
     async def get_stream(
         self,
@@ -130,25 +132,22 @@ class Segmenter:
         on_full: OnFull = "raise",
         send_timeout: Duration = 30.0,
         durability: Durability | None = None,
-    ) -> Stream:
+        type: type[T] | Codec[T] = bytes,  # type: ignore[assignment] # noqa: A002 - as handlers name it
+    ) -> Stream[T]:
         """Return a stream that is registered already.
 
         Raises:
             NonExistentStream: there is none of that name.
         """
         check_stream(name)
+        form = codec_for(type)
         options = StreamOptions(on_full=on_full, send_timeout_s=send_timeout, durability=durability)
         await self._open()
-        return self._stream(name, await self.lifecycle.load_stream(name), options)
+        return self._stream(name, await self.lifecycle.load_stream(name), options, form)
 
-    async def remove_stream(self, name: str) -> None:
-        """Remove a stream with all its messages; nothing happens if there is none of that name."""
-        check_stream(name)
-        await self._open()
-        await self.lifecycle.remove_stream(name)
-
-    def _stream(self, name: str, config: StreamConfig, options: StreamOptions) -> Stream:
-        stream = Stream(name, config, options, self.session, self.lifecycle, self.host.nonce(), self.host)
+    def _stream(self, name: str, config: StreamConfig, options: StreamOptions, form: Format[T]) -> Stream[T]:
+        producer, place = self.host.nonce(), self._backend
+        stream = Stream(name, config, options, self.session, self.lifecycle, producer, self.host, form, place)
         self._streams.append(stream)
         return stream
 
@@ -223,66 +222,36 @@ class Segmenter:
         return Registration(self._start_consumer, stream, group, start, options, hooks)
 
     async def _start_consumer(self, slot: GroupSlot, start: bytes, options: ConsumerOptions, hooks: Hooks) -> Consumer:
-        await self._open()
-        config = await self.lifecycle.load_stream(slot.stream)
-        session_ms = round(options.session_timeout_s * 1000)
-        opened = await self.lifecycle.open_group(slot, config.partitions, session_ms, start)
-        pump = Pump(
-            slot=slot,
-            document=opened.document,
-            events_end=opened.events_end,
-            options=options,
-            session=await self._backend.session(),
-            heart=self._beating(),
-            host=self.host,
-            hooks=evolve(hooks, observers=[logged(slot), *hooks.observers]),
-        )
+        pump = await self.open_pump(slot, start, options, hooks)
         consumer = Consumer(pump, options, slot)
         self._consumers.append(consumer)
         await pump.admitted()
         return consumer
 
-    # --- groups -----------------------------------------------------------------------------------------------------
-
-    async def describe(self, stream: str, group: str) -> GroupSnapshot:
-        """Return who is in a group, who owns what, and how far it has come.
-
-        Raises:
-            NonExistentStream: there is no such stream.
-            StreamError: there is no such group.
-        """
-        slot = GroupSlot(check_stream(stream), check_group(group))
+    async def open_pump(
+        self,
+        slot: GroupSlot,
+        start: bytes,
+        options: ConsumerOptions,
+        hooks: Hooks,
+        gate: Callable[[Session], Session] = lambda session: session,
+    ) -> Pump:
+        """Return the pump of a new consumer, for whoever runs it; ``gate`` stands between it and its session."""
         await self._open()
-        await self.lifecycle.load_stream(stream)
-        document = (await self.session.execute(LoadGroup(slot))).document
-        if document is None or document.state == "removed":
-            raise StreamError(f"there is no group {group!r} on {stream!r}", stream=stream, group=group)
-        probes = [
-            self.session.execute(Probe(PartitionSlot(stream, number), group)) for number in range(document.partitions)
-        ]
-        probed = await asyncio.gather(*probes)
-        partitions = tuple(_partition(slot, document, number, probe) for number, probe in enumerate(probed))
-        return _group(slot, document, partitions)
-
-    async def remove_group(self, stream: str, group: str) -> None:
-        """Remove a group that has no members: it holds nothing back any more.
-
-        Raises:
-            GroupNotEmpty: it has members.
-        """
-        slot = GroupSlot(check_stream(stream), check_group(group))
-        await self._open()
-        await self.lifecycle.remove_group(slot)
-
-    async def reset_group(self, stream: str, group: str, to: Start) -> None:
-        """Move a group that has no members to another place in every partition.
-
-        Raises:
-            GroupNotEmpty: it has members.
-        """
-        slot = GroupSlot(check_stream(stream), check_group(group))
-        await self._open()
-        await self.lifecycle.reset_group(slot, start_of(to))
+        config = await self.lifecycle.load_stream(slot.stream)
+        session_ms = round(options.session_timeout_s * 1000)
+        opened = await self.lifecycle.open_group(slot, config.partitions, session_ms, start)
+        return Pump(
+            slot=slot,
+            document=opened.document,
+            events_end=opened.events_end,
+            options=options,
+            session=gate(await self._backend.session()),
+            heart=self._beating(),
+            host=self.host,
+            hooks=evolve(hooks, observers=[logged(slot), *hooks.observers]),
+            place=self._backend,
+        )
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
@@ -320,7 +289,7 @@ class Segmenter:
     @property
     def lifecycle(self) -> Lifecycle:
         """The walks that create and remove."""
-        return Lifecycle(self.session, self.host)
+        return Lifecycle(self.session, self.host, self._backend.catalogue)
 
     async def _open(self) -> None:
         if self._closed:
@@ -338,28 +307,3 @@ class Segmenter:
             self._heart = Heart(self._backend, self.host)
             self._heart_ended = self.host.place_heart(self._heart.run())
         return self._heart
-
-
-def _partition(slot: GroupSlot, document: GroupState, number: int, probe: Probed | Gone) -> PartitionSnapshot:
-    if isinstance(probe, Gone):
-        raise StreamLost(f"partition {number} of {slot.stream!r} is gone", stream=slot.stream, partition=number)
-    finished = probe.progress.read + sum(end - start for start, end in probe.progress.ranges)
-    return PartitionSnapshot(
-        partition=number,
-        owner=probe.owner,
-        epoch=probe.epoch,
-        committed=probe.progress.offset.decode(),
-        end=probe.end.decode(),
-        lag=probe.added - finished,
-        assigned=document.assignment[number],
-    )
-
-
-def _group(slot: GroupSlot, document: GroupState, partitions: tuple[PartitionSnapshot, ...]) -> GroupSnapshot:
-    members = tuple(
-        MemberSnapshot(name, member.seat, member.leaving, tuple(sorted(document.assigned_to(name))))
-        for name, member in sorted(document.members.items())
-    )
-    return GroupSnapshot(
-        slot.stream, slot.group, document.state, document.generation, document.session_ms / 1000, members, partitions
-    )

@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Generic
 
-from segmenter.config import (
-    LIMIT_BATCH,
-    LIMIT_BATCH_BYTES,
-    LIMIT_DATA_BYTES,
-    LIMIT_HEADERS,
-    LIMIT_KEY_BYTES,
-    StreamOptions,
-)
+from segmenter.codecs import Format, T
+from segmenter.config import StreamOptions
 from segmenter.core.command import PartitionSlot
-from segmenter.core.hashing import partition_of
+from segmenter.core.forward import Outgoing
 from segmenter.core.layout import StreamConfig
-from segmenter.core.log import Record
-from segmenter.core.message import encode_headers
+from segmenter.core.log import Record, in_columns
 from segmenter.core.retention import Trim
-from segmenter.errors import ConsumerDead, InvalidArgument, MessageTooLarge, SegmenterError
+from segmenter.errors import ConsumerDead, InvalidArgument, SegmenterError
 from segmenter.port import Session
 from segmenter.runtime.home import Home
 from segmenter.runtime.host import Host
+from segmenter.runtime.intake import Key, Router, Share, checked, encoded
 from segmenter.runtime.lifecycle import Lifecycle
-from segmenter.runtime.sender import Outbox, Sent
+from segmenter.runtime.sender import Outbox, Outboxes
+from segmenter.runtime.sent import Place, Sent, SentMany
 
 __all__ = ["Stream"]
 
-Key = str | bytes
 
-
-class Stream:
+class Stream(Generic[T]):
     """A registered stream. Get one from ``Segmenter.register_stream`` or ``Segmenter.get_stream``.
 
     Every object is a producer of its own: messages that it sends one after the other to one key are appended in that
@@ -48,6 +41,8 @@ class Stream:
         lifecycle: Lifecycle,
         producer: str,
         host: Host,
+        form: Format[T],
+        place: object = None,
     ) -> None:
         self._name = name
         self._config = config
@@ -56,8 +51,11 @@ class Stream:
         self._lifecycle = lifecycle
         self._producer = producer
         self._host = host
+        self._encode = None if form.encode is None else form.encoded
+        self._place = place
+        self._router = Router(config.partitions, config.hash_name)
         self._home = Home("stream", name)
-        self._outboxes: dict[int, Outbox] = {}
+        self._outboxes = Outboxes(self._outbox)
         self._closed = False
         self._making_room: asyncio.Future[None] | None = None
 
@@ -81,14 +79,14 @@ class Stream:
 
     def partition_of(self, key: Key) -> int:
         """The partition that a key belongs to, from 0."""
-        return partition_of(_encoded(key), self._config.partitions, self._config.hash_name)
+        return self._router.partition_of(encoded(key))
 
-    async def send(self, key: Key, data: bytes, headers: Mapping[str, str] | None = None) -> Sent:
+    async def send(self, key: Key, data: T, headers: Mapping[str, str] | None = None) -> Sent:
         """Append a message, and return when the server has it.
 
         Args:
             key: messages of one key are processed in the order they were sent; text is encoded as UTF-8.
-            data: the payload.
+            data: the payload, or a value of the stream's ``type``.
             headers: small text values that travel with it.
 
         Raises:
@@ -103,14 +101,11 @@ class Stream:
             BackendError: the server refuses; with ``refused`` nothing was sent.
             NotHere: called in another process or event loop than the stream was opened in.
         """
-        self._check()
-        record = _record(key, data, headers)
-        (sent,) = await self._outbox(self.partition_of(record.key)).add((record,))
-        return sent
+        self._home.check()
+        parts = checked(key, self._payload(data), headers)
+        return await self._outboxes[self._router.partition_of(parts[0])].send(parts)
 
-    async def send_many(
-        self, messages: Iterable[tuple[Key, bytes] | tuple[Key, bytes, Mapping[str, str]]]
-    ) -> list[Sent]:
+    async def send_many(self, messages: Iterable[tuple[Key, T] | tuple[Key, T, Mapping[str, str]]]) -> Sequence[Sent]:
         """Append many messages, in the order given for each key, and return when the server has them all.
 
         Args:
@@ -123,32 +118,48 @@ class Stream:
             SegmenterError: as for ``send``, when the rest has come to its end; the exception's ``sent`` lists where
                 each message stands, with ``None`` for those that failed.
         """
-        self._check()
-        records = [_record(*message) for message in map(_as_tuple, messages)]
-        routes: dict[int, list[int]] = {}
-        for index, record in enumerate(records):
-            routes.setdefault(self.partition_of(record.key), []).append(index)
-        parcels = [
-            (chunk, self._outbox(partition).add([records[index] for index in chunk]))
-            for partition, indexes in routes.items()
-            for chunk in self._chunks(indexes, records)
-        ]
-        outcomes = await asyncio.gather(*(future for _, future in parcels), return_exceptions=True)
-        return _collected(len(records), [chunk for chunk, _ in parcels], outcomes)
+        self._home.check()
+        shares = self._router.shares(self._payloads(messages), self.partition_size)
+        parcels = [self._outboxes[share.partition].send_many(share.records) for share in shares]
+        return _in_order(shares, await asyncio.gather(*parcels, return_exceptions=True))
 
-    def _chunks(self, indexes: list[int], records: list[Record]) -> list[list[int]]:
-        """Split what goes to one partition into parcels that fit into a batch."""
-        chunks: list[list[int]] = []
-        size = 0
-        limit = min(LIMIT_BATCH, self.partition_size)
-        for index in indexes:
-            weight = len(records[index].data) + len(records[index].key)
-            if not chunks or len(chunks[-1]) >= limit or size + weight > LIMIT_BATCH_BYTES:
-                chunks.append([])
-                size = 0
-            chunks[-1].append(index)
-            size += weight
-        return chunks
+    def outgoing(self, key: Key, data: T, headers: Mapping[str, str] | None = None) -> Outgoing:
+        """Return a message on its way to this stream, for ``Message.forward``; nothing is sent yet.
+
+        Raises:
+            MessageTooLarge, InvalidArgument: the message cannot be, or the stream was opened with ``durability``.
+        """
+        self._home.check()
+        if self._options.durability is not None:
+            raise InvalidArgument(
+                f"{self._name!r} was opened with durability, which a forwarded message cannot wait for: "
+                "open it without, or send and then acknowledge"
+            )
+        record = Record(*checked(key, self._payload(data), headers))
+        return Outgoing(
+            PartitionSlot(self._name, self._router.partition_of(record.key)),
+            in_columns([record]),
+            self.partition_size,
+            self._config.layout,
+            "drop_oldest" if self._options.on_full == "drop_oldest" else "refuse",
+            waits=self._options.on_full == "wait",
+            place=self._place,
+        )
+
+    def _payload(self, data: T) -> bytes:
+        return data if self._encode is None else self._encode(data)  # type: ignore[return-value]
+
+    def _payloads(self, messages: Iterable[tuple[Any, ...]]) -> Iterable[tuple[Any, ...]]:
+        return messages if self._encode is None else self._encoded(messages)
+
+    def _encoded(self, messages: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+        """Encode the data; what is no message is refused where all of them are looked at."""
+        for message in messages:
+            match message:
+                case tuple((key, data, *headers)):
+                    yield (key, self._payload(data), *headers)
+                case _:
+                    yield message
 
     async def alter(self, *, partition_size: int) -> None:
         """Change how many messages each partition keeps. Other producers follow when they open the stream again.
@@ -160,19 +171,18 @@ class Stream:
         self._config = await self._lifecycle.alter_stream(self._name, partition_size)
 
     def _outbox(self, partition: int) -> Outbox:
-        outbox = self._outboxes.get(partition)
-        if outbox is None:
-            outbox = self._outboxes[partition] = Outbox(
-                PartitionSlot(self._name, partition),
-                self._producer,
-                self._session,
-                self._options,
-                capacity=lambda: self.partition_size,
-                layout=self._config.layout,
-                chance=self._host.chance,
-                make_room=self._make_room,
-            )
-        return outbox
+        if self._closed:
+            raise ConsumerDead("the Segmenter was closed: make a new one", stream=self._name)
+        return Outbox(
+            PartitionSlot(self._name, partition),
+            self._producer,
+            self._session,
+            self._options,
+            capacity=lambda: self.partition_size,
+            layout=self._config.layout,
+            chance=self._host.chance,
+            make_room=self._make_room,
+        )
 
     def _make_room(self) -> asyncio.Future[None]:
         """Have everything trimmed that all groups have settled; of those who ask at the same time, for all of them."""
@@ -184,71 +194,26 @@ class Stream:
         trims = [self._session.execute(Trim(PartitionSlot(self._name, number))) for number in range(self.partitions)]
         await asyncio.gather(*trims, return_exceptions=True)
 
-    def _check(self) -> None:
-        self._home.check()
-        if self._closed:
-            raise ConsumerDead("the Segmenter was closed: make a new one", stream=self._name)
-
     def close(self, error: SegmenterError) -> None:
         """Fail whatever has not been answered; called when the Segmenter closes."""
         self._closed = True
-        for outbox in self._outboxes.values():
+        outboxes = [*self._outboxes.values()]
+        self._outboxes.clear()  # whoever sends now would have one made
+        for outbox in outboxes:
             outbox.close(error)
 
 
-def _as_tuple(message: Any) -> Any:
-    if isinstance(message, tuple) and len(message) in {2, 3}:  # pyright: ignore[reportUnknownArgumentType]
-        return message  # pyright: ignore[reportUnknownVariableType]
-    raise InvalidArgument(f"message {message!r}: use a tuple of key and data, or of key, data and headers")
-
-
-def _encoded(key: Key) -> bytes:
-    return key.encode("utf-8", "surrogateescape") if isinstance(key, str) else key
-
-
-def _record(key: Key, data: bytes, headers: Mapping[str, str] | None = None) -> Record:
-    if not isinstance(key, str | bytes):
-        raise InvalidArgument(f"key {key!r} is of type {type(key).__name__}: use str or bytes")
-    if not isinstance(data, bytes | bytearray | memoryview):
-        raise InvalidArgument(f"data is of type {type(data).__name__}: encode it to bytes first")
-    record = Record(_encoded(key), bytes(data), _encoded_headers(headers) if headers else b"")
-    if not record.key:
-        raise InvalidArgument("the key is empty: messages are ordered by it, so each needs one")
-    _check_size("key", len(record.key), LIMIT_KEY_BYTES)
-    _check_size("payload", len(record.data), LIMIT_DATA_BYTES)
-    return record
-
-
-def _encoded_headers(headers: Mapping[str, str]) -> bytes:
-    if not isinstance(headers, Mapping):
-        raise InvalidArgument(f"headers are {headers!r}: use a mapping of names to values, both text")
-    if len(headers) > LIMIT_HEADERS:
-        raise MessageTooLarge(f"{len(headers)} headers: the limit is {LIMIT_HEADERS}")
-    for name, value in headers.items():
-        if not isinstance(name, str) or not isinstance(value, str):
-            raise InvalidArgument(f"header {name!r}: {value!r} is not text: use str for both")
-    encoded = encode_headers(headers)
-    _check_size("headers", len(encoded), LIMIT_DATA_BYTES)
-    return encoded
-
-
-def _check_size(what: str, size: int, limit: int) -> None:
-    if size > limit:
-        raise MessageTooLarge(
-            f"the {what} has {size:,} bytes: the limit is {limit:,}; store it elsewhere and send a reference"
-        )
-
-
-def _collected(count: int, chunks: list[list[int]], outcomes: list[list[Sent] | BaseException]) -> list[Sent]:
-    sent: list[Sent | None] = [None] * count
-    failure: BaseException | None = None
-    for chunk, outcome in zip(chunks, outcomes, strict=True):
+def _in_order(shares: Sequence[Share], outcomes: Sequence[Place | BaseException]) -> Sequence[Sent]:
+    """Where each message stands, in the order given; the first failure is raised, and has the rest."""
+    places: list[tuple[Sequence[int], Place]] = []
+    failures: list[BaseException] = []
+    for share, outcome in zip(shares, outcomes, strict=True):
         if isinstance(outcome, BaseException):
-            failure = failure or outcome
-            continue
-        for index, receipt in zip(chunk, outcome, strict=True):
-            sent[index] = receipt
-    if failure is not None:
-        failure.sent = sent  # type: ignore[attr-defined]
-        raise failure
-    return [receipt for receipt in sent if receipt is not None]
+            failures.append(outcome)
+        else:
+            places.append((share.indexes, outcome))
+    sent = SentMany(sum([len(share.indexes) for share in shares]), places)
+    if failures:
+        failures[0].sent = sent.known  # type: ignore[attr-defined]
+        raise failures[0]
+    return sent

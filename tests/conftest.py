@@ -16,6 +16,16 @@ settings.register_profile("soak", deadline=None, max_examples=2_000, suppress_he
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "pr"))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rewrite", action="store_true", help="make what happens the expectation, in text files")
+
+
+@pytest.fixture
+def rewriting(request: pytest.FixtureRequest) -> bool:
+    """Whether text files are to be rewritten."""
+    return bool(request.config.getoption("--rewrite", default=False)) or os.environ.get("REWRITE") == "1"
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Show what the servers said beside a failure."""

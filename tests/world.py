@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from segmenter import Consumer, Message, Segmenter
+from segmenter import Consumer, Message, Segmenter, Worker
 from segmenter.core.observations import Observation
 from segmenter.testing import run_virtually, virtual_host
 from segmenter_memory import MemoryBackend, Store
@@ -38,6 +38,20 @@ class World:
     def observer(self, name: str) -> Callable[[Observation], None]:
         """Keeps what happens to a worker, with the time."""
         return lambda observation: self.observed.append((self.loop.time(), name, observation))
+
+    def handlers(self, **options: Any) -> Worker:
+        """A worker in a process of its own, whose handlers a test declares."""
+        return Worker(backend=MemoryBackend(store=self.store), **{"group": "g", "host": self.host, **options})
+
+    def run(self, worker: Worker) -> asyncio.Task[None]:
+        """Have it run until it ends or the test does."""
+        task = self.loop.create_task(worker.run())
+        self.tasks.append(task)
+        return task
+
+    async def ready(self, *workers: Worker) -> None:
+        """Let time pass until workers run by now are members."""
+        await self.until(lambda: all(worker.ready for worker in workers))
 
     async def worker(self, name: str, stream: str = "orders", work_s: float = 0.0, **options: Any) -> Consumer:
         """A consumer in a process of its own that acknowledges whatever it gets, and keeps it in ``handled``."""

@@ -10,12 +10,12 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 from urllib.parse import urlsplit
 
-from attrs import evolve
+from attrs import astuple, evolve
 
-from segmenter.core.command import Command, GroupSlot, PartitionSlot, Read, ReadReply, Slot
+from segmenter.core.command import Command, Crossing, GroupSlot, PartitionSlot, Read, ReadReply, Slot, StreamSlot
 from segmenter.core.group import GroupData
 from segmenter.core.log import Log
 from segmenter.core.partition import PartitionState
@@ -45,24 +45,39 @@ class Store:
     def apply(self, command: Command[Any, R]) -> R:
         """Execute a command as one step, and wake whoever waits for entries."""
         with self._lock:
-            state = self.slots.get(command.slot)
-            if isinstance(state, PartitionState):
-                state = evolve(state, history=self.history)
-            state, reply = command.apply(state, self._clock_us())
-            if state is None:
-                self.slots.pop(command.slot, None)
-            else:
-                self.slots[command.slot] = state
+            state, reply = command.apply(self._state(command.slot), self._clock_us())
+            self._store(command.slot, state)
             waiting = list(self._waiting.values())
         for wake in waiting:
             wake()
         return reply
+
+    def _state(self, slot: Slot | Crossing) -> Any:
+        if isinstance(slot, Crossing):
+            return self._state(slot.here), self._state(slot.there)
+        state = self.slots.get(slot)
+        return evolve(state, history=self.history) if isinstance(state, PartitionState) else state
+
+    def _store(self, slot: Slot | Crossing, state: Any) -> None:
+        if isinstance(slot, Crossing):
+            self._store(slot.here, state[0])
+            self._store(slot.there, state[1])
+        elif state is None:
+            self.slots.pop(slot, None)
+        else:
+            self.slots[slot] = state
 
     def collect(self, read: Read) -> ReadReply:
         """Return what lies beyond the cursors now."""
         with self._lock:
             found = {cursor.log: self._log(cursor.log).after(cursor.after, read.count) for cursor in read.cursors}
         return {log: entries for log, entries in found.items() if entries}
+
+    def catalogue(self) -> list[StreamSlot | GroupSlot]:
+        """Return the slots of streams and groups that hold something, in order."""
+        with self._lock:
+            slots = [slot for slot, state in self.slots.items() if _is_catalogued(slot, state)]
+        return sorted(slots, key=astuple)
 
     def watch(self, key: object, wake: Callable[[], None]) -> None:
         """Have ``wake`` called, in any thread, after each command."""
@@ -79,6 +94,11 @@ class Store:
         if isinstance(state, PartitionState):
             return state.log
         return state.events if isinstance(state, GroupData) else NO_LOG
+
+
+def _is_catalogued(slot: Slot, state: object) -> TypeGuard[StreamSlot | GroupSlot]:
+    """Whether a slot has a configuration or a document."""
+    return isinstance(slot, StreamSlot) or getattr(state, "document", None) is not None
 
 
 class MemorySession:
@@ -155,3 +175,7 @@ class MemoryBackend:
     async def session(self) -> MemorySession:
         """Open a session for the running loop; nothing can fail."""
         return MemorySession(self.store)
+
+    async def catalogue(self) -> list[StreamSlot | GroupSlot]:
+        """Return what is stored; nothing can fail."""
+        return self.store.catalogue()

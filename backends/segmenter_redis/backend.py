@@ -13,8 +13,10 @@ import logging
 from functools import partial
 from typing import Any, TypeVar, cast
 
+from attrs import astuple
+
 from segmenter.checkup import Finding
-from segmenter.core.command import Command, Read, ReadReply
+from segmenter.core.command import Command, GroupSlot, Read, ReadReply, StreamSlot
 from segmenter.core.partition import Commit
 from segmenter.core.retention import Append
 from segmenter.errors import BackendError
@@ -31,6 +33,7 @@ R = TypeVar("R")
 
 _log = logging.getLogger("segmenter.redis")
 
+SCAN = 1_000  # keys that one step of a scan looks at
 UNBLOCK_AGAIN_S = 0.01  # the wires are two: the end of a wait may arrive before the wait
 
 
@@ -146,6 +149,21 @@ class RedisBackend:
         durable = DurableAppends(Wire(self._address), self._reply_timeout_s)  # connected by the first of them
         return RedisSession(self._keys, calls, reads, durable, self._reply_timeout_s)
 
+    async def catalogue(self) -> list[StreamSlot | GroupSlot]:
+        """Scan the keys of the server for streams and groups of the namespace."""
+        wire = Wire(self._address)
+        found: set[StreamSlot | GroupSlot | None] = set()
+        cursor = b"0"
+        try:
+            while True:
+                words = ("SCAN", cursor, "MATCH", self._keys.pattern, "COUNT", SCAN, "TYPE", "hash")
+                cursor, keys = await self._ask(wire, *words, name="catalogue")
+                found |= {self._keys.slot_of(key.decode()) for key in keys}
+                if int(cursor) == 0:
+                    return sorted((slot for slot in found if slot is not None), key=astuple)
+        finally:
+            await wire.aclose()
+
     async def examine(self) -> tuple[Finding, ...]:
         """Look at the server, its configuration, the user's rights, and the client.
 
@@ -174,7 +192,7 @@ class RedisBackend:
     def _refused(self, why: str) -> BackendError:
         return BackendError(f"connecting to {self._address.shown}: {why}", retriable=False)
 
-    def _ask(self, wire: Wire, *words: str) -> asyncio.Future[Any]:
-        request: Request[Any] = Request("connecting", words, lambda raw: raw, self._reply_timeout_s)
+    def _ask(self, wire: Wire, *words: str | bytes | int, name: str = "connecting") -> asyncio.Future[Any]:
+        request: Request[Any] = Request(name, words, lambda raw: raw, self._reply_timeout_s)
         wire.start(request)
         return request.future

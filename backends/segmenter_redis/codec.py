@@ -12,24 +12,29 @@ from typing import Any, TypeVar, cast
 
 from attrs import frozen
 
-from segmenter.core import beats, group, layout, partition, retention
+from segmenter.core import beats, creation, forward, group, layout, letters, partition, retention, survey
 from segmenter.core.beats import Beat
-from segmenter.core.command import Command, Gone, GroupSlot, PartitionSlot, Read, ReadReply
+from segmenter.core.command import Command, Entry, Gone, GroupSlot, PartitionSlot, Read, ReadReply
+from segmenter.core.creation import CreateLane, CreatePartition, DropLane, DropPartition
 from segmenter.core.events import LIMIT_EVENTS
-from segmenter.core.group import Announce, GroupState, LoadGroup, UpdateGroup
+from segmenter.core.forward import Forward
+from segmenter.core.group import Announce, DropGroup, GroupState, LoadGroup, UpdateGroup
 from segmenter.core.layout import FORMAT, LoadStream, StreamConfig, UpdateStream
-from segmenter.core.log import LIMIT_PRODUCERS, format_position, parse_position
-from segmenter.core.partition import Claim, Commit, CreateLane, CreatePartition, DropLane, DropPartition, Probe, Release
+from segmenter.core.letters import ListLetters, Purge, Redrive, Replay
+from segmenter.core.log import LIMIT_PRODUCERS, Records, format_position, parse_position
+from segmenter.core.partition import Claim, Commit, Probe, Release
 from segmenter.core.retention import Append, Trim
+from segmenter.core.survey import SurveyGroup, SurveyPartition
 from segmenter_redis.documents import config_body, config_from, group_body, group_from, progress_from, progress_parts
 from segmenter_redis.keys import Keys
+from segmenter_redis.letters import letters_from, moves_parts, place_field, request_field, requests_from, summary_from
+from segmenter_redis.packing import Arguments
 from segmenter_redis.scripts import script_name
 
-__all__ = ["REPLIES", "Arguments", "ScriptCall", "decode", "decode_read", "encode", "encode_read"]
+__all__ = ["REPLIES", "ScriptCall", "decode", "decode_read", "encode", "encode_read"]
 
 R = TypeVar("R")
 
-Arguments = Sequence[str | bytes | int]
 Raw = Sequence[Any]  # bytes and integers, as a script answers
 
 
@@ -40,6 +45,7 @@ class ScriptCall:
     script: str
     keys: Sequence[str]
     args: Arguments
+    payload: Sequence[bytes] = ()  # arguments that follow: many, and bytes already
 
 
 # --- commands of a partition ----------------------------------------------------------------------------------------
@@ -51,6 +57,10 @@ def _all_of(keys: Keys, slot: PartitionSlot) -> tuple[str, str, str, str]:
 
 def _lane_of(keys: Keys, slot: PartitionSlot) -> tuple[str, str, str]:
     return keys.log(slot), keys.meta(slot), keys.lanes(slot)
+
+
+def _aside_of(keys: Keys, slot: PartitionSlot, group: str) -> tuple[str, str, str]:
+    return keys.parked(slot, group), keys.dead(slot, group), keys.requests(slot, group)
 
 
 def _create_partition(command: CreatePartition, keys: Keys) -> tuple[Sequence[str], Arguments]:
@@ -66,50 +76,106 @@ def _create_lane(command: CreateLane, keys: Keys) -> tuple[Sequence[str], Argume
 
 
 def _drop_lane(command: DropLane, keys: Keys) -> tuple[Sequence[str], Arguments]:
-    return (keys.log(command.slot), keys.lanes(command.slot)), (command.group,)
+    slot, group = command.slot, command.group
+    return (keys.log(slot), keys.lanes(slot), *_aside_of(keys, slot, group)), (group,)
 
 
 def _claim(command: Claim, keys: Keys) -> tuple[Sequence[str], Arguments]:
     it = command
-    args = (it.group, it.member, it.generation, it.if_epoch, it.claim, it.evict or "", it.floor)
-    return _lane_of(keys, it.slot), args
+    args = (it.group, it.member, it.generation, it.if_epoch, it.claim, it.evict or "", it.floor, it.window)
+    return (*_lane_of(keys, it.slot), *_aside_of(keys, it.slot, it.group)), args
 
 
 def _commit(command: Commit, keys: Keys) -> tuple[Sequence[str], Arguments]:
     it = command
-    return _lane_of(keys, it.slot), (it.group, it.member, it.epoch, it.number, *progress_parts(it.progress))
+    args = (it.group, it.member, it.epoch, it.number, *progress_parts(it.progress))
+    moves = () if it.moves.none else moves_parts(it.moves)
+    return (*_lane_of(keys, it.slot), *_aside_of(keys, it.slot, it.group)), (*args, *moves)
 
 
 def _release(command: Release, keys: Keys) -> tuple[Sequence[str], Arguments]:
     it = command
     progress = progress_parts(it.progress)
-    args = (it.group, it.member, it.epoch, it.number, *progress, it.evict or "", _start(it.start))
-    return _lane_of(keys, it.slot), args
+    args = (it.group, it.member, it.epoch, it.number, *progress, it.evict or "", _start(it.start), it.window)
+    return (*_lane_of(keys, it.slot), *_aside_of(keys, it.slot, it.group)), (*args, *moves_parts(it.moves))
 
 
 def _probe(command: Probe, keys: Keys) -> tuple[Sequence[str], Arguments]:
-    return _lane_of(keys, command.slot), (command.group,)
+    slot, group = command.slot, command.group
+    return (*_lane_of(keys, slot), *_aside_of(keys, slot, group)), (group,)
 
 
-def _append(command: Append, keys: Keys) -> tuple[Sequence[str], Arguments]:
+def _survey_partition(command: SurveyPartition, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    return _lane_of(keys, command.slot), ()
+
+
+def _append(command: Append, keys: Keys) -> tuple[Sequence[str], Arguments, Sequence[bytes]]:
     it = command
-    with_headers = any([record.headers for record in it.records])  # noqa: C419 - a list is faster
-    width = 3 if with_headers else 2
-    args: list[str | bytes | int] = [
-        *(it.producer, it.epoch, it.first, it.capacity, it.layout, it.overflow, it.forget_ms, LIMIT_PRODUCERS),
-        *(1 if it.durability else 0, width),
-    ]
-    if with_headers:
-        for record in it.records:
-            args += (record.key, record.data, record.headers)
-    else:
-        for record in it.records:
-            args += (record.key, record.data)
-    return _all_of(keys, it.slot), args
+    payload = _columns(it.records)
+    return (
+        _all_of(keys, it.slot),
+        (
+            *(it.producer, it.epoch, it.first, it.capacity, it.layout, it.overflow, it.forget_ms, LIMIT_PRODUCERS),
+            *(1 if it.durability else 0, len(payload) // len(it.records)),
+        ),
+        payload,
+    )
+
+
+def _columns(records: Records) -> Sequence[bytes]:
+    """Keys and data in turn, and headers if any record has them: laid out by slices, without a step for each."""
+    columns = (records.keys, records.data, records.headers) if records.headers else (records.keys, records.data)
+    width = len(columns)
+    payload = [b""] * (width * len(records))
+    for number, column in enumerate(columns):
+        payload[number::width] = column
+    return payload
+
+
+def _forward(command: Forward, keys: Keys) -> tuple[Sequence[str], Arguments, Sequence[bytes]]:
+    it, commit = command, command.commit
+    payload = _columns(it.records)
+    progress = (commit.group, commit.member, commit.epoch, commit.number, *progress_parts(commit.progress))
+    room = (it.capacity, it.layout, it.overflow, len(payload) // len(it.records))
+    here, there = it.slot.here, it.slot.there
+    from_lane = (*_lane_of(keys, here), *_aside_of(keys, here, commit.group))
+    return (*from_lane, *_lane_of(keys, there)), (*progress, *room), payload
 
 
 def _trim(command: Trim, keys: Keys) -> tuple[Sequence[str], Arguments]:
     return _lane_of(keys, command.slot), (command.keep,)
+
+
+def _list_letters(command: ListLetters, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    it = command
+    parked, dead, _ = _aside_of(keys, it.slot, it.group)
+    shelf = parked if it.shelf == "parked" else dead
+    return (*_lane_of(keys, it.slot), shelf), (it.group, it.count, it.after, *_maybe(it.key))
+
+
+def _redrive(command: Redrive, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    it, request = command, command.request
+    parked, _, requests = _aside_of(keys, it.slot, it.group)
+    args = (it.group, request_field(request), request.token, *_maybe(request.key))
+    return (*_lane_of(keys, it.slot), parked, requests), args
+
+
+def _replay(command: Replay, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    it = command
+    words: list[bytes] = []
+    for letter in it.letters:
+        words += (place_field(letter.place), letter.key, letter.data, letter.headers)
+    return (*_lane_of(keys, it.slot), keys.dead(it.slot, it.group)), (it.group, *words)
+
+
+def _purge(command: Purge, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    it = command
+    words: Arguments = [1] if it.places is None else [0, *map(place_field, it.places)]
+    return (*_lane_of(keys, it.slot), keys.dead(it.slot, it.group)), (it.group, *words)
+
+
+def _maybe(key: bytes | None) -> tuple[int, bytes]:
+    return (0, b"") if key is None else (1, key)
 
 
 def _start(start: bytes) -> bytes:
@@ -148,6 +214,15 @@ def _update_group(command: UpdateGroup, keys: Keys) -> tuple[Sequence[str], Argu
     )
 
 
+def _drop_group(command: DropGroup, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    slot = command.slot
+    return (keys.document(slot), keys.beats(slot), keys.events(slot)), ()
+
+
+def _survey_group(command: SurveyGroup, keys: Keys) -> tuple[Sequence[str], Arguments]:
+    return (keys.document(command.slot), keys.beats(command.slot)), ()
+
+
 def _announce(command: Announce, keys: Keys) -> tuple[Sequence[str], Arguments]:
     return (keys.events(command.slot),), (LIMIT_EVENTS, *command.event.fields())
 
@@ -157,7 +232,7 @@ def _beat(command: Beat, keys: Keys) -> tuple[Sequence[str], Arguments]:
     return (keys.document(slot), keys.beats(slot)), (command.member, command.known, command.silent_below)
 
 
-_ENCODERS: Mapping[type, Callable[[Any, Keys], tuple[Sequence[str], Arguments]]] = {
+_ENCODERS: Mapping[type, Callable[[Any, Keys], tuple[Any, ...]]] = {
     Announce: _announce,
     Append: _append,
     Beat: _beat,
@@ -165,12 +240,20 @@ _ENCODERS: Mapping[type, Callable[[Any, Keys], tuple[Sequence[str], Arguments]]]
     Commit: _commit,
     CreateLane: _create_lane,
     CreatePartition: _create_partition,
+    DropGroup: _drop_group,
     DropLane: _drop_lane,
     DropPartition: _drop_partition,
+    Forward: _forward,
+    ListLetters: _list_letters,
     LoadGroup: _load_group,
     LoadStream: _load_stream,
     Probe: _probe,
+    Purge: _purge,
+    Redrive: _redrive,
     Release: _release,
+    Replay: _replay,
+    SurveyGroup: _survey_group,
+    SurveyPartition: _survey_partition,
     Trim: _trim,
     UpdateGroup: _update_group,
     UpdateStream: _update_stream,
@@ -196,6 +279,24 @@ def _names(raw: Iterable[bytes]) -> tuple[str, ...]:
     return tuple(sorted([name.decode() for name in raw]))
 
 
+LANE_WIDTH = 11  # items of each lane in a survey
+
+
+def _lane_views(raw: Raw) -> tuple[survey.LaneView, ...]:
+    items = [raw[at : at + LANE_WIDTH] for at in range(0, len(raw), LANE_WIDTH)]
+    views = [_lane_view(*it) for it in items]
+    return tuple(sorted(views, key=lambda view: view.group))
+
+
+def _lane_view(group: bytes, owner: bytes, epoch: bytes, *rest: Any) -> survey.LaneView:
+    progress, oldest, parked, dead = progress_from(*rest[:5]), *rest[5:]
+    return survey.LaneView(group.decode(), *_hold((owner, epoch)), progress, oldest, int(parked), int(dead))
+
+
+def _scores(raw: Raw) -> dict[str, int]:
+    return {member.decode(): int(score) for member, score in zip(raw[::2], raw[1::2], strict=True)}
+
+
 def _config(raw: Raw) -> StreamConfig | None:
     return config_from(raw[0], raw[1]) if raw else None
 
@@ -207,12 +308,13 @@ def _document(raw: Raw) -> GroupState | None:
 REPLIES: Mapping[bytes, Callable[[Raw], object]] = {
     b"Gone": lambda raw: Gone(),
     # creation and removal
-    b"Created": lambda raw: partition.Created(),
-    b"Exists": lambda raw: partition.Exists(raw[0].decode()),
-    b"Dropped": lambda raw: partition.Dropped(),
+    b"Created": lambda raw: creation.Created(),
+    b"Exists": lambda raw: creation.Exists(raw[0].decode()),
+    b"Dropped": lambda raw: creation.Dropped(),
     # ownership
     b"Claimed": lambda raw: partition.Claimed(
-        int(raw[0]), progress_from(*raw[1:5]), raw[5], int(raw[6]), int(raw[7]), raw[8].decode()
+        *(int(raw[0]), progress_from(*raw[1:6]), raw[6], int(raw[7]), int(raw[8]), raw[9].decode()),
+        *(int(raw[10]), int(raw[11]), summary_from(raw[12], raw[13:])),
     ),
     b"Held": lambda raw: partition.Held(raw[0].decode(), int(raw[1])),
     b"Changed": lambda raw: partition.Changed(*_hold(raw)),
@@ -224,7 +326,16 @@ REPLIES: Mapping[bytes, Callable[[Raw], object]] = {
     b"RolledBack": lambda raw: partition.RolledBack(),
     b"Truncated": lambda raw: partition.Truncated(raw[0]),
     b"Probed": lambda raw: partition.Probed(
-        *_hold(raw), bool(raw[2]), progress_from(*raw[3:7]), raw[7], int(raw[8]), int(raw[9]), raw[10].decode()
+        *(*_hold(raw), bool(raw[2]), progress_from(*raw[3:8]), raw[8], int(raw[9]), int(raw[10]), raw[11].decode()),
+        *(int(raw[12]), int(raw[13]), requests_from(raw[15:])),
+    ),
+    # what is set aside
+    b"Letters": lambda raw: letters.Letters(letters_from(raw[1:]), int(raw[0])),
+    b"Requested": lambda raw: letters.Requested(int(raw[0])),
+    b"Replayed": lambda raw: letters.Replayed(int(raw[0])),
+    b"Purged": lambda raw: letters.Purged(int(raw[0])),
+    b"PartitionSurveyed": lambda raw: survey.PartitionSurveyed(
+        raw[0], int(raw[1]), int(raw[2]), int(raw[3]), _lane_views(raw[4:])
     ),
     # appending and trimming
     b"Appended": lambda raw: retention.Appended(raw[0], raw[1]),
@@ -235,6 +346,7 @@ REPLIES: Mapping[bytes, Callable[[Raw], object]] = {
     b"UnknownProducer": lambda raw: retention.UnknownProducer(),
     b"OutOfSequence": lambda raw: retention.OutOfSequence(int(raw[0])),
     b"Full": lambda raw: retention.Full(min(_names(raw[1:]), default=None), int(raw[0])),
+    b"Forwarded": lambda raw: forward.Forwarded(),
     b"Trimmed": lambda raw: retention.Trimmed(int(raw[0])),
     # streams
     b"Loaded": lambda raw: layout.Loaded(_config(raw)),
@@ -246,6 +358,7 @@ REPLIES: Mapping[bytes, Callable[[Raw], object]] = {
     b"GroupConflict": lambda raw: group.GroupConflict(_document(raw)),
     b"StillAlive": lambda raw: group.StillAlive(raw[0].decode()),
     b"Announced": lambda raw: group.Announced(),
+    b"GroupSurveyed": lambda raw: survey.GroupSurveyed(group_from(*raw[:3]), int(raw[3]), _scores(raw[4:])),
     b"Beaten": lambda raw: beats.Beaten(int(raw[0]), _document(raw[1:4]), _names(raw[4:])),
     b"NotMember": lambda raw: beats.NotMember(group_from(raw[0], raw[1], raw[2])),
 }
@@ -267,7 +380,11 @@ def encode_read(read: Read, keys: Keys) -> Arguments:
 
 
 def decode_read(read: Read, keys: Keys, raw: Any) -> ReadReply:
-    """Return what a read found: a list of pairs in version 2 of the protocol, a map in version 3, or nothing."""
+    """Return what a read found: a list of pairs in version 2 of the protocol, a map in version 3, or nothing.
+
+    The entries stay the lists that they were parsed into: another object for each would cost a tenth of a microsecond,
+    and the garbage collector would look at it.
+    """
     slots: dict[str, PartitionSlot | GroupSlot] = {keys.readable(cursor.log): cursor.log for cursor in read.cursors}
-    pairs: Iterable[tuple[bytes, Sequence[Sequence[Any]]]] = raw.items() if hasattr(raw, "items") else raw or ()
-    return {slots[key.decode()]: [(entry[0], entry[1]) for entry in entries] for key, entries in pairs}
+    pairs: Iterable[tuple[bytes, Sequence[Entry]]] = raw.items() if hasattr(raw, "items") else raw or ()
+    return {slots[key.decode()]: entries for key, entries in pairs}

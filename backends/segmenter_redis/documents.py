@@ -107,14 +107,14 @@ def _decode(body: bytes) -> dict[str, Any]:
 # --- progress -------------------------------------------------------------------------------------------------------
 
 
-def progress_parts(progress: Progress) -> tuple[bytes, int, bytes, bytes]:
-    """Return offset, read, ranges as ``3-5,8-9`` and attempts as ``3-1``: short, and cheap to write and to read."""
-    return progress.offset, progress.read, _pairs(progress.ranges), _pairs(progress.attempts)
+def progress_parts(progress: Progress) -> tuple[bytes, int, bytes, bytes, int]:
+    """Return offset, read, ranges as ``3-5,8-9``, attempts as ``3-1``, and the one that is tried: short and cheap."""
+    return progress.offset, progress.read, _pairs(progress.ranges), _pairs(progress.attempts), progress.trying
 
 
-def progress_from(offset: bytes, read: bytes, ranges: bytes, attempts: bytes) -> Progress:
+def progress_from(offset: bytes, read: bytes, ranges: bytes, attempts: bytes, trying: bytes) -> Progress:
     """Return the progress that was stored."""
-    return Progress(offset, int(read), _pairs_from(ranges), _pairs_from(attempts))
+    return Progress(offset, int(read), _pairs_from(ranges), _pairs_from(attempts), int(trying))
 
 
 def _pairs(pairs: tuple[tuple[int, int], ...]) -> bytes:

@@ -13,7 +13,7 @@ from attrs import define
 
 from segmenter.config import Durability
 from segmenter.core.retention import Appended, AppendReply, Duplicate, Unconfirmed
-from segmenter_redis.codec import Arguments
+from segmenter_redis.packing import Arguments
 from segmenter_redis.wire import Request, Wire
 
 __all__ = ["DurableAppends"]

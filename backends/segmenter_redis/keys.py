@@ -6,11 +6,15 @@ its groups, ``{ns:stream:p}`` for a partition. Names hold no braces and no colon
 
 from __future__ import annotations
 
+import re
+
 from attrs import frozen
 
 from segmenter.core.command import GroupSlot, PartitionSlot, StreamSlot
 
 __all__ = ["Keys"]
+
+_CATALOGUED = re.compile(r"\{(?P<namespace>[^:]+):(?P<stream>[^:}]+)\}:(?:config|group:(?P<group>[^:]+):document)")
 
 
 @frozen
@@ -60,8 +64,34 @@ class Keys:
         """The hold and the progress of each group: a hash."""
         return f"{self._partition(slot)}:lanes"
 
+    def parked(self, slot: PartitionSlot, group: str) -> str:
+        """The parked letters of a group: a hash."""
+        return f"{self._partition(slot)}:group:{group}:parked"
+
+    def dead(self, slot: PartitionSlot, group: str) -> str:
+        """Its dead letters: a hash."""
+        return f"{self._partition(slot)}:group:{group}:dead"
+
+    def requests(self, slot: PartitionSlot, group: str) -> str:
+        """What the owner is asked to do with parked letters: a hash."""
+        return f"{self._partition(slot)}:group:{group}:requests"
+
     def _partition(self, slot: PartitionSlot) -> str:
         return f"{{{self.namespace}:{slot.stream}:{slot.partition}}}"
+
+    # --- of whatever can be found ---
+
+    @property
+    def pattern(self) -> str:
+        """What every key of the namespace matches; names hold no character that a pattern gives a meaning to."""
+        return f"{{{self.namespace}:*"
+
+    def slot_of(self, key: str) -> StreamSlot | GroupSlot | None:
+        """The stream or group whose configuration or document a key holds; ``None`` for any other key."""
+        found = _CATALOGUED.fullmatch(key)
+        if found is None or found["namespace"] != self.namespace:
+            return None
+        return GroupSlot(found["stream"], found["group"]) if found["group"] else StreamSlot(found["stream"])
 
     # --- of whatever can be read ---
 

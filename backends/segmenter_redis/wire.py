@@ -11,7 +11,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from importlib import import_module
 from itertools import chain
 from typing import Any, Generic, Protocol, TypeVar, cast
 
@@ -21,20 +20,18 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, ResponseError
 
 from segmenter.errors import InvalidArgument
-from segmenter_redis.codec import Arguments, ScriptCall
+from segmenter_redis.codec import ScriptCall
 from segmenter_redis.errors import Kind, backend_error, kind_of, redacted
+from segmenter_redis.packing import Arguments, pack
 from segmenter_redis.scripts import SCRIPTS
 
 __all__ = ["Address", "Request", "Wire"]
 
 R = TypeVar("R")
 
-_hiredis: Any = None
-with suppress(ImportError):  # it comes with an extra
-    _hiredis = import_module("hiredis")
-
 # Asks whether flags of scripts are understood; it may run whatever state the server is in.
 _FLAGGED = ("EVAL", "#!lua flags=no-writes,allow-oom,allow-stale\nreturn 1", 0)
+LONG_PACKET = 1_000  # pieces, three for each string: some 300 messages
 _POOL_OPTIONS = ("max_connections", "timeout")  # of a URL; they are about pools, and there is none here
 
 
@@ -45,7 +42,6 @@ class _Connection(Protocol):
     async def disconnect(self, nowait: bool = False) -> None: ...
     async def send_packed_command(self, command: Iterable[bytes], check_health: bool = True) -> None: ...
     async def read_response(self) -> Any: ...
-    def pack_command(self, *args: str | bytes | int) -> list[bytes]: ...
 
 
 class Address:
@@ -219,7 +215,7 @@ class _Line:
                 raise answer
 
     async def _exchange(self, *calls: Arguments) -> list[Any]:
-        await self._connection.send_packed_command([self._pack(call) for call in calls], check_health=False)
+        await self._write(chain.from_iterable(map(pack, calls)))
         return [await self._answer() for _ in calls]
 
     async def _answer(self) -> Any:
@@ -238,8 +234,7 @@ class _Line:
                 self._unanswered.extend(wanted)
                 for request in wanted:
                     request.under_way = True
-                packet = [self._pack(self._words(request)) for request in wanted]
-                await self._connection.send_packed_command(packet, check_health=False)
+                await self._send_packed(wanted)
         except Exception as error:
             self.fail(error)
 
@@ -257,19 +252,28 @@ class _Line:
                 if kind_of(answer) is Kind.FENCED:  # a name may by now lead to another server
                     raise ConnectionError(f"given up after the answer {answer}")
 
-    def _words(self, request: Request[Any]) -> Arguments:
+    async def _send_packed(self, requests: Iterable[Request[Any]]) -> None:
+        """Send requests in one packet, or in several if they are long: the server begins while the rest is packed."""
+        pieces: list[bytes] = []
+        for request in requests:
+            pieces += self._packed(request)
+            if len(pieces) > LONG_PACKET:
+                await self._write(pieces)
+                pieces = []
+        if pieces:
+            await self._write(pieces)
+
+    def _packed(self, request: Request[Any]) -> list[bytes]:
         call = request.call
         if not isinstance(call, ScriptCall):
-            return call
+            return pack(call)
         script = self._scripts[call.script]
         head = ("EVAL", script.text) if request.by_text else ("EVALSHA", script.sha)
-        return (*head, len(call.keys), *call.keys, *call.args)
+        return pack((*head, len(call.keys), *call.keys, *call.args), call.payload)
 
-    def _pack(self, words: Arguments) -> bytes:
-        if _hiredis:
-            packed: bytes = _hiredis.pack_command(tuple(words))
-            return packed
-        return b"".join(self._connection.pack_command(*words))
+    async def _write(self, pieces: Iterable[bytes]) -> None:
+        """Send a packet, joined here: transports are slow with many small pieces."""
+        await self._connection.send_packed_command([b"".join(pieces)], check_health=False)
 
 
 class Wire:

@@ -6,13 +6,18 @@ import sys
 
 __all__ = ["main"]
 
+_EXTRAS = {"cyclopts": "cli", "rich": "cli", "textual": "cli", "hypothesis": "testing"}
+
 
 def main() -> None:
     """Run the command line; the entry point of the ``segmenter`` script."""
     try:
         from segmenter.cli.app import run
+
+        code = run()
     except ModuleNotFoundError as missing:
-        if missing.name not in ("cyclopts", "rich"):
+        extra = _EXTRAS.get(missing.name or "")
+        if extra is None:
             raise
-        sys.exit(f"segmenter: the command line needs {missing.name}: pip install 'segmenter-streams[cli]'")
-    sys.exit(run())
+        sys.exit(f"segmenter: this needs {missing.name}: pip install 'segmenter-streams[{extra}]'")
+    sys.exit(code)

@@ -1,24 +1,31 @@
-"""The application: its commands, and how errors become exit codes."""
+"""The application: its commands, the options that hold for all of them, and how errors become exit codes."""
 
 from __future__ import annotations
 
-import asyncio
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import App, CycloptsError, Parameter
-from cyclopts.validators import Number
-from rich.console import Console
+from cyclopts import App, CycloptsError, Group, Parameter
+from rich.text import Text
 
-from segmenter.cli.codes import Exit
-from segmenter.cli.demo.command import Script, play
-from segmenter.cli.doctor import as_json, examine, exit_code, show
-from segmenter.config import MIN_SESSION_S
-from segmenter.connect import ENVIRONMENT_VARIABLE
-from segmenter.errors import BackendError, InvalidArgument, NonExistentStream, SegmenterError
+from segmenter.cli.bench.command import bench
+from segmenter.cli.codes import Exit, code_of
+from segmenter.cli.demo.command import demo
+from segmenter.cli.doctor import doctor
+from segmenter.cli.groups import groups
+from segmenter.cli.place import Output, Place
+from segmenter.cli.printing import talk, visible
+from segmenter.cli.rebalances import rebalances
+from segmenter.cli.run import run_workers
+from segmenter.cli.send import send
+from segmenter.cli.streams import streams
+from segmenter.cli.tail import tail
+from segmenter.cli.top import top
+from segmenter.cli.verify import verify
+from segmenter.errors import SegmenterError
 
 __all__ = ["app", "run"]
 
@@ -26,113 +33,72 @@ app = App(
     name="segmenter",
     help="Partitioned streams on plain Redis: in order per key, one consumer per partition, rebalanced automatically.",
     version=lambda: version("segmenter-streams"),
+    help_format="markdown",
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
+app.meta.group_parameters = Group("Options of every command", sort_key=9)
+for command in (demo, doctor, send, tail, streams, groups, rebalances, top, bench, verify):
+    app.command(command)
+app.command(run_workers, name="run")
 
 
 @app.command
-def demo(
-    *,
-    url: str = "memory://",
-    data: Path | None = None,
-    partitions: int = 8,
-    workers: Annotated[int, Parameter(validator=Number(gte=1, lte=64))] = 2,
-    rate: Annotated[int, Parameter(validator=Number(gte=0))] = 250,
-    work_ms: Annotated[float, Parameter(validator=Number(gte=0))] = 2.0,
-    session: Annotated[float, Parameter(validator=Number(gte=MIN_SESSION_S))] = 1.5,
-    seconds: Annotated[float, Parameter(name="--limit", validator=Number(gt=0))] = 120.0,
-) -> int:
-    """Send real events through a stream while consumers join, leave and are killed, and check what came out.
+def completion(shell: Literal["bash", "zsh", "fish"], /) -> int:
+    """Print the script by which a shell completes commands and options.
 
-    Flights, keyed by aircraft, go through a stream's partitions. The verdict is computed from what was handled: were
-    all of them, and each aircraft's in order?
+    Put it where your shell looks for such scripts, for example with bash: segmenter completion bash >
+    ~/.local/share/bash-completion/completions/segmenter
 
     Parameters
     ----------
-    url
-        memory:// runs everything in this process; redis://HOST:PORT starts worker processes, and kills one with
-        SIGKILL.
-    data
-        A CSV file of flights (.gz or not) instead of the sample that ships with the program.
-    partitions
-        Partitions of the stream.
-    workers
-        Consumers at the start; one more joins, one is killed, one leaves.
-    rate
-        Flights sent per second; 0 sends as fast as possible.
-    work_ms
-        Milliseconds that handling a flight takes.
-    session
-        Seconds of silence after which a consumer counts as dead.
-    seconds
-        Give up after so long.
+    shell
+        Which one.
     """
-    script = Script(
-        url=url,
-        data=data,
-        partitions=partitions,
-        workers=workers,
-        rate=rate,
-        work_ms=work_ms,
-        session_s=session,
-        limit_s=seconds,
-    )
-    return asyncio.run(play(script))
+    sys.stdout.write(app.meta.generate_completion(shell=shell) + "\n")
+    return Exit.OK
 
 
-@app.command
-def doctor(
-    *,
-    url: Annotated[str | None, Parameter(env_var=ENVIRONMENT_VARIABLE)] = None,
+@app.meta.default
+def launch(
+    *words: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+    url: str | None = None,
     namespace: str = "default",
-    output: Annotated[Literal["table", "json"], Parameter(name=["--output", "-o"])] = "table",
+    output: Annotated[Output, Parameter(name=["--output", "-o"])] = "table",
 ) -> int:
-    """Examine a server: what is wrong, why it matters, what to do.
-
-    The exit code is 6 if a check fails, 5 if nobody answers. Nothing is changed at the server.
+    """Find the command, and give it what the options say.
 
     Parameters
     ----------
     url
-        Where the server is, such as redis://localhost:6379.
+        The server, such as redis://localhost:6379; else $SEGMENTER_URL.
     namespace
-        Whose keys the user of the URL must be allowed to use.
+        Whose streams.
     output
-        A table to read, or JSON: a list of objects with check, verdict, found, why and remedy.
+        A table to read, JSON, or an object a line.
     """
-    findings = asyncio.run(examine(url, namespace))
-    if output == "json":
-        sys.stdout.write(as_json(findings) + "\n")
-    else:
-        show(findings, Console())
-    return exit_code(findings)
+    command, bound, asked = app.parse_args(words, exit_on_error=False, print_error=True)
+    given = {"place": Place(url, namespace, output)} if "place" in asked else {}
+    result = command(*bound.args, **bound.kwargs, **given)
+    return result if isinstance(result, int) else Exit.OK
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
-    talk = Console(stderr=True)
     try:
-        result = app(arguments, exit_on_error=False, print_error=True)
+        code = app.meta(arguments, exit_on_error=False, print_error=True)
+        sys.stdout.flush()
     except CycloptsError:
         return Exit.USAGE
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
+    except BrokenPipeError:  # whoever reads has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.OK
     except SegmenterError as error:
-        talk.print(f"segmenter: {error}", style="red", markup=False, highlight=False)
-        return _code_of(error)
-    return result if isinstance(result, int) else Exit.OK
-
-
-def _code_of(error: SegmenterError) -> Exit:
-    match error:
-        case InvalidArgument():
-            return Exit.USAGE
-        case NonExistentStream():
-            return Exit.NOT_FOUND
-        case BackendError():
-            return Exit.UNREACHABLE
-        case _:
-            return Exit.ERROR
+        talk().print(Text(f"segmenter: {visible(str(error))}", "red"))
+        return code_of(error)
+    return code if isinstance(code, int) else Exit.OK
 
 
 if __name__ == "__main__":

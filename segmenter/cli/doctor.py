@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
@@ -14,10 +14,11 @@ from rich.text import Text
 
 from segmenter.checkup import Finding
 from segmenter.cli.codes import Exit
+from segmenter.cli.place import Here
 from segmenter.config import check_namespace
 from segmenter.connect import backend_for
 
-__all__ = ["as_json", "examine", "exit_code", "show"]
+__all__ = ["doctor"]
 
 MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failure": ("✗", "red")}
 
@@ -31,7 +32,20 @@ class Examinable(Protocol):
         ...
 
 
-async def examine(url: str | None, namespace: str) -> Sequence[Finding]:
+def doctor(*, place: Here) -> int:
+    """Examine a server: what is wrong, why it matters, what to do.
+
+    Nothing is changed at the server. The exit code is 6 if a check fails, 5 if nobody answers.
+    """
+    findings = asyncio.run(_examine(place.url, place.namespace))
+    if place.output == "table":
+        _show(findings, place.printer.out)
+    else:
+        place.printer.rows(_as_objects(findings), (), "")
+    return Exit.CHECK_FAILED if any(finding.verdict == "failure" for finding in findings) else Exit.OK
+
+
+async def _examine(url: str | None, namespace: str) -> Sequence[Finding]:
     """Return what is found at a URL.
 
     Raises:
@@ -44,19 +58,12 @@ async def examine(url: str | None, namespace: str) -> Sequence[Finding]:
     return [Finding("backend", "ok", f"{type(backend).__name__}: nothing to examine")]
 
 
-def exit_code(findings: Sequence[Finding]) -> Exit:
-    """Return 6 if anything fails."""
-    return Exit.CHECK_FAILED if any(finding.verdict == "failure" for finding in findings) else Exit.OK
-
-
-def as_json(findings: Sequence[Finding]) -> str:
-    """Return the findings as a list of objects: check, verdict, found, why, remedy."""
+def _as_objects(findings: Sequence[Finding]) -> list[dict[str, str]]:
     fields = ("check", "verdict", "found", "why", "remedy")
-    found = [{name: value for name, value in asdict(finding).items() if name in fields} for finding in findings]
-    return json.dumps(found, indent=2, ensure_ascii=False)
+    return [{name: value for name, value in asdict(finding).items() if name in fields} for finding in findings]
 
 
-def show(findings: Sequence[Finding], console: Console) -> None:
+def _show(findings: Sequence[Finding], console: Console) -> None:
     """Print one line for each finding, and for those that are not well why and what to do."""
     for finding in findings:
         console.print(_line(finding))

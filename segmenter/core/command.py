@@ -18,6 +18,7 @@ from attrs import frozen
 
 __all__ = [
     "Command",
+    "Crossing",
     "Cursor",
     "Entry",
     "Gone",
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 # An entry of any log: its id as the server writes it ("ms-seq"), and a flat sequence of field, value, field, value.
+# To be unpacked or indexed only: a backend may hand out the lists that it parsed.
 Entry = tuple[bytes, Sequence[bytes]]
 
 
@@ -54,6 +56,19 @@ class PartitionSlot:
 
     stream: str
     partition: int
+
+
+@frozen(order=True)
+class Crossing:
+    """Two partitions that one command changes together; they may be the same."""
+
+    here: PartitionSlot
+    there: PartitionSlot
+
+    @property
+    def within(self) -> bool:
+        """Whether both are one."""
+        return self.here == self.there
 
 
 Slot = StreamSlot | GroupSlot | PartitionSlot

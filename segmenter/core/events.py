@@ -13,7 +13,7 @@ from attrs import frozen
 from segmenter.core.command import Entry
 from segmenter.core.log import Log
 
-__all__ = ["LIMIT_EVENTS", "Announcement", "Changed", "Freed", "Wanted", "announcement_of", "limited"]
+__all__ = ["LIMIT_EVENTS", "Announcement", "Asked", "Changed", "Freed", "Wanted", "announcement_of", "limited"]
 
 LIMIT_EVENTS = 1000
 
@@ -66,7 +66,18 @@ class Wanted:
         return _flat(e="wanted", p=str(self.partition), x=str(self.epoch), m=self.member)
 
 
-Announcement = Freed | Wanted
+@frozen
+class Asked:
+    """The owner of a partition is asked for something: a request for what is parked lies in the lane."""
+
+    partition: int
+
+    def fields(self) -> Sequence[bytes]:
+        """The event as flat fields of a log entry."""
+        return _flat(e="asked", p=str(self.partition))
+
+
+Announcement = Freed | Wanted | Asked
 
 
 def _flat(**fields: str) -> Sequence[bytes]:
@@ -78,7 +89,7 @@ def limited(events: Log) -> Log:
     return events.without_first(len(events.entries) - LIMIT_EVENTS)
 
 
-def announcement_of(entry: Entry) -> Changed | Freed | Wanted | None:
+def announcement_of(entry: Entry) -> Changed | Announcement | None:
     """Read an event back; ``None`` for a kind that only a later version knows."""
     flat = [part.decode() for part in entry[1]]
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
@@ -90,5 +101,7 @@ def announcement_of(entry: Entry) -> Changed | Freed | Wanted | None:
             return Freed(int(fields["p"]), int(fields["x"]), fields["m"])
         case "wanted":
             return Wanted(int(fields["p"]), int(fields["x"]), fields["m"])
+        case "asked":
+            return Asked(int(fields["p"]))
         case _:
             return None

@@ -18,6 +18,7 @@ from attrs import evolve, field, frozen
 
 from segmenter.core.assignor import assign, is_balanced
 from segmenter.core.command import Command, GroupSlot
+from segmenter.core.creation import Dropped
 from segmenter.core.events import Announcement, Changed, limited
 from segmenter.core.log import Log
 
@@ -27,6 +28,7 @@ __all__ = [
     "Announced",
     "Balanced",
     "CaughtUp",
+    "DropGroup",
     "Expired",
     "GroupConflict",
     "GroupData",
@@ -40,9 +42,11 @@ __all__ = [
     "Left",
     "LoadGroup",
     "Membership",
+    "Paused",
     "Readied",
     "Removed",
     "Removing",
+    "Resumed",
     "StillAlive",
     "UpdateGroup",
 ]
@@ -111,6 +115,16 @@ class Readied:
 
 
 @frozen
+class Paused:
+    """An operator wants nothing processed: the members stay, and hand every partition back."""
+
+
+@frozen
+class Resumed:
+    """They may go on."""
+
+
+@frozen
 class Removing:
     """The group is being removed; its members stop."""
 
@@ -120,7 +134,7 @@ class Removed:
     """The lanes are gone; the document stays as a tombstone, so that members do not create the group anew."""
 
 
-GroupEvent = Joined | Leaving | Left | Expired | CaughtUp | Balanced | Readied | Removing | Removed
+GroupEvent = Joined | Leaving | Left | Expired | CaughtUp | Balanced | Readied | Paused | Resumed | Removing | Removed
 
 
 # --- the document ---------------------------------------------------------------------------------------------------
@@ -134,7 +148,7 @@ class GroupState:
     session_ms: int  # silence after which a member counts as dead; the same for all members
     version: str = ""  # a fresh token at each write
     generation: int = 0  # rises with each write
-    state: Literal["creating", "ready", "removing", "removed"] = "creating"
+    state: Literal["creating", "ready", "paused", "removing", "removed"] = "creating"
     members: Mapping[str, Membership] = field(factory=dict[str, Membership])
     gone: Mapping[str, How] = field(factory=dict[str, How])
     assignment: tuple[str | None, ...] = ()
@@ -145,7 +159,9 @@ class GroupState:
 
     @property
     def eligible(self) -> list[str]:
-        """The members that partitions may be assigned to."""
+        """The members that partitions may be assigned to; nobody in a paused group."""
+        if self.state == "paused":
+            return []
         return sorted(name for name, member in self.members.items() if not member.leaving)
 
     @property
@@ -167,7 +183,7 @@ class GroupState:
         """Whether the document vouches that ``owner`` cannot come back: it left, or fell silent for a session."""
         return self.gone.get(owner) in ("left", "expired")
 
-    def on(self, event: GroupEvent) -> GroupState:
+    def on(self, event: GroupEvent) -> GroupState:  # noqa: C901 - one case for each event
         """Return the document after an event, or this very document if the event changes nothing."""
         match event:
             case Joined():
@@ -184,6 +200,10 @@ class GroupState:
                 return evolve(self, generation=generation) if generation > self.generation else self
             case Readied():
                 return evolve(self, state="ready") if self.state == "creating" else self
+            case Paused():
+                return evolve(self, state="paused")._rebalanced() if self.state == "ready" else self
+            case Resumed():
+                return evolve(self, state="ready")._rebalanced() if self.state == "paused" else self
             case Removing():
                 return evolve(self, state="removing") if self.state != "removed" else self
             case Removed():
@@ -318,6 +338,16 @@ class UpdateGroup(Command[GroupData, GroupUpdated | GroupConflict | StillAlive])
             scores[member] = state.scores.get(member, beats)
         events = limited(state.events.append([self.event.fields(document.generation)], now_us))
         return GroupData(document, scores, beats, events), GroupUpdated(document.generation)
+
+
+@frozen
+class DropGroup(Command[GroupData, Dropped]):
+    """Remove a group's document, beats and events without a tombstone: its stream is removed too."""
+
+    slot: GroupSlot
+
+    def apply(self, state: GroupData | None, now_us: int) -> tuple[GroupData | None, Dropped]:
+        return None, Dropped()
 
 
 @frozen

@@ -18,10 +18,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from zlib import crc32
 
-__all__ = ["DEFAULT_HASH", "HASHES", "partition_of"]
+__all__ = ["DEFAULT_HASH", "HASHES", "hash_named", "partition_of"]
 
 DEFAULT_HASH = "crc32"
 HASHES: Mapping[str, Callable[[bytes], int]] = {"crc32": crc32}  # name -> a number far above any count of partitions
+
+
+def hash_named(name: str) -> Callable[[bytes], int]:
+    """Return the hash that a stream's configuration names.
+
+    Raises:
+        ValueError: if there is no hash of that name in this version.
+    """
+    if name not in HASHES:
+        raise ValueError(f"unknown hash {name!r}: this version knows {', '.join(sorted(HASHES))}")
+    return HASHES[name]
 
 
 def partition_of(key: bytes, partitions: int, hash_name: str = DEFAULT_HASH) -> int:
@@ -35,7 +46,4 @@ def partition_of(key: bytes, partitions: int, hash_name: str = DEFAULT_HASH) -> 
     Raises:
         ValueError: if there is no hash of that name in this version.
     """
-    hashed = HASHES.get(hash_name)
-    if hashed is None:
-        raise ValueError(f"unknown hash {hash_name!r}: this version knows {', '.join(sorted(HASHES))}")
-    return hashed(key) % partitions
+    return hash_named(hash_name)(key) % partitions

@@ -24,7 +24,7 @@ from segmenter.core.member import Hold, Member, Reason
 from segmenter.core.observations import Admitted, Departed, Granted, HandedBack, Lost, Missing, Observation, Reassigned
 from segmenter.core.partition import Behind, Claim, Claimed, Fenced, Held, Release, Released
 from segmenter.core.partition import Changed as EpochChanged
-from segmenter.core.transitions import IGNORED, STANDINGS, TABLE, Standing, State, Symbol, Turn
+from segmenter.core.transitions import IGNORED, STANDINGS, TABLE, Standing, State, Symbol, Table, Turn
 
 __all__ = ["IllegalTransition", "advance"]
 
@@ -33,13 +33,15 @@ class IllegalTransition(Exception):
     """The runtime told the machine something that cannot have happened in its state; nothing was changed."""
 
 
-def advance(member: Member, event: sig.Event, now: float) -> tuple[Member, tuple[sig.Effect, ...]]:
-    """Return the next state of a member, and what is to be done, in this order.
+def advance(
+    member: Member, event: sig.Event, now: float, table: Table = TABLE
+) -> tuple[Member, tuple[sig.Effect, ...]]:
+    """Return the next state of a member, and what is to be done, in this order; another table is for trying out.
 
     Raises:
         IllegalTransition: if the event cannot happen in this state.
     """
-    step = _Step(member, now)
+    step = _Step(member, now, table)
     step.handle(event)
     step.pursue()
     return step.member, tuple(step.effects)
@@ -48,9 +50,10 @@ def advance(member: Member, event: sig.Event, now: float) -> tuple[Member, tuple
 class _Step:
     """One turn of the machine: the member as it becomes, and the effects as they add up."""
 
-    def __init__(self, member: Member, now: float) -> None:
+    def __init__(self, member: Member, now: float, table: Table = TABLE) -> None:
         self.member = member
         self.now = now
+        self.table = table
         self.effects: list[sig.Effect] = []
         self.grant: Claimed | None = None
         self.drained: sig.Drained | None = None
@@ -267,7 +270,7 @@ class _Step:
     def _symbol(self, partition: int, symbol: Symbol) -> None:
         """The engine: one row of the table."""
         hold = self._hold(partition)
-        row = TABLE.get((hold.state, symbol))
+        row = self.table.get((hold.state, symbol))
         if row is not None:
             self._put(partition, state=row[0])
             getattr(self, f"_do_{row[1].name.lower()}")(partition)
@@ -281,8 +284,9 @@ class _Step:
         hold, member = self._hold(partition), self.member
         evict = hold.owner if self._claimable(hold) else None
         slot = PartitionSlot(member.slot.stream, partition)
-        generation = member.document.generation
-        self._ask(partition, Claim(slot, member.slot.group, member.me, generation, hold.epoch, self._token(), evict))
+        generation, claim = member.document.generation, self._token()
+        terms = (hold.epoch, claim, evict, 0, member.window)
+        self._ask(partition, Claim(slot, member.slot.group, member.me, generation, *terms))
 
     def _do_repeat(self, partition: int) -> None:
         pending = self._hold(partition).pending
@@ -308,7 +312,8 @@ class _Step:
         slot, group = PartitionSlot(self.member.slot.stream, partition), self.member.slot.group
         epoch = self._hold(partition).epoch
         last = self.drained or sig.Drained(partition)
-        self._ask(partition, Release(slot, group, self.member.me, epoch, last.number, last.progress, start=last.start))
+        what = (last.number, last.progress, None, last.start, last.moves, last.window)
+        self._ask(partition, Release(slot, group, self.member.me, epoch, *what))
 
     def _do_wait(self, partition: int) -> None:
         hold = self._hold(partition)

@@ -47,6 +47,7 @@ class Member:
     document: GroupState
     seat: str | None = None
     immediate: bool = False  # take a seat over without waiting for its former holder to fall silent
+    window: int = 0  # messages of a partition that may be in flight ahead of its progress
     standing: Standing = Standing.OUTSIDE
     reason: Reason = ""  # why it is outside again
     holds: tuple[Hold, ...] = Factory(_free, takes_self=True)

@@ -7,16 +7,30 @@ the log, and decoded only when somebody asks.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from segmenter.core.log import parse_position
+from segmenter.errors import InvalidArgument
 
 if TYPE_CHECKING:
+    from segmenter.core.forward import Outgoing
     from segmenter.core.lanes import KeyLanes
 
-__all__ = ["DELAYED", "FRESH", "HELD", "READY", "SETTLED", "STALE", "STARTED", "Fence", "Message", "encode_headers"]
+__all__ = [
+    "DELAYED",
+    "FORWARDED",
+    "FRESH",
+    "HELD",
+    "READY",
+    "SETTLED",
+    "STALE",
+    "STARTED",
+    "Fence",
+    "Message",
+    "encode_headers",
+]
 
 # Where a message is on its way through a consumer.
 FRESH = 0  # read, not looked at yet
@@ -26,6 +40,19 @@ DELAYED = 3  # given back, and to be handed out again later
 STARTED = 4  # handed out
 SETTLED = 5  # acknowledged
 STALE = 6  # taken back: this delivery no longer counts
+FORWARDED = 7  # being settled by what is sent in its place
+
+
+D = TypeVar("D", contravariant=True)
+V = TypeVar("V")
+
+
+class Target(Protocol[D]):
+    """A stream that messages can be forwarded to."""
+
+    def outgoing(self, key: str | bytes, data: D, headers: Mapping[str, str] | None) -> Outgoing:
+        """What is to be sent, and where it goes."""
+        ...
 
 
 class Fence(NamedTuple):
@@ -43,8 +70,8 @@ def encode_headers(headers: Mapping[str, str]) -> bytes:
 class Message:
     """A message of one partition, in this delivery.
 
-    It is settled by ``ack()``, or given back by ``nack()``; both are local and take effect at once, and become
-    durable with the next commit.
+    It is settled by ``ack()``, given back by ``nack()``, or set aside by ``reject()`` or ``park()``; all of these are
+    local and take effect at once, and become durable with the next commit.
     """
 
     __slots__ = (
@@ -129,8 +156,18 @@ class Message:
 
     @property
     def settled(self) -> bool:
-        """Whether this delivery was acknowledged."""
-        return self._lanes.has_settled(self)
+        """Whether this delivery was acknowledged, rejected or parked."""
+        return self in self._lanes.acked or self._state == SETTLED
+
+    @property
+    def current(self) -> bool:
+        """Whether this delivery counts: it is not settled, and not taken or given back."""
+        return self._state == STARTED and self not in self._lanes.acked
+
+    @property
+    def under_way(self) -> bool:
+        """Whether it was left to what is sent in its place, and that is not decided."""
+        return self._state == FORWARDED
 
     def handed_out_by(self, consumer: object) -> bool:
         """Whether it came through this consumer, in this delivery or an earlier one."""
@@ -156,3 +193,54 @@ class Message:
             StaleDelivery, PartitionLost: as for ``ack``.
         """
         self._lanes.give_back(self, delay)
+
+    def redelivered(self, attempt: int) -> Message:
+        """The same message in another delivery; of its lanes."""
+        return Message(self._lanes, self.ordinal, self.entry_id, self.raw_key, self.data, self.raw_headers, attempt)
+
+    def reject(self, reason: str = "") -> None:
+        """Make a dead letter of the message, at once; its key goes on with the next one.
+
+        Args:
+            reason: why, for whoever looks at the dead letters.
+
+        Raises:
+            OutOfOrderAck, StaleDelivery, PartitionLost: as for ``ack``.
+        """
+        self._lanes.bury(self, reason)
+
+    def park(self, reason: str = "") -> None:
+        """Set the message aside, and all later ones of its key behind it, until somebody has them redriven.
+
+        Args:
+            reason: why, for whoever looks at what is parked.
+
+        Raises:
+            OutOfOrderAck, StaleDelivery, PartitionLost: as for ``ack``.
+        """
+        self._lanes.park(self, reason)
+
+    def forward(
+        self, stream: Target[V], key: str | bytes, data: V, headers: Mapping[str, str] | None = None
+    ) -> Awaitable[None]:
+        """Settle this message by sending another one in its place: both or neither, in one step of the server.
+
+        Await the result; blocking code has waited for it when this returns. If it raises, nothing was sent and this
+        message is still in hand.
+
+        Args:
+            stream: where it goes, opened from the ``Segmenter`` of this consumer.
+            key: its key in that stream.
+            data: its payload, or a value of that stream's ``type``.
+            headers: small text values that travel with it.
+
+        Raises:
+            StreamFull: the other partition is full (where the stream's ``on_full`` is ``"raise"``).
+            InvalidArgument: the stream belongs to another ``Segmenter`` or asks for durability, which one step of one
+                server cannot give: send, and then acknowledge; a crash between the two sends once more.
+            OutOfOrderAck, StaleDelivery, PartitionLost: as for ``ack``; lost after it was asked for, the message was
+                either settled and sent, or will be handed out elsewhere.
+        """
+        if self._lanes.forwarding is None:
+            raise InvalidArgument("this message came through no consumer: nothing settles it")
+        return self._lanes.forwarding(self, stream.outgoing(key, data, headers))

@@ -6,14 +6,21 @@ from attrs import frozen
 
 __all__ = [
     "Admitted",
+    "Congested",
+    "DeadLettered",
     "Departed",
     "Gap",
     "Granted",
+    "Halted",
     "HandedBack",
+    "HandlerStands",
+    "HandlerTimedOut",
     "Lost",
     "Missing",
     "Observation",
+    "Parked",
     "Reassigned",
+    "Retried",
     "Stalled",
     "Truncation",
 ]
@@ -100,6 +107,16 @@ class Truncation:
 
 
 @frozen
+class Congested:
+    """So much is set aside in a partition that it is read no further: have it redriven, replayed or discarded."""
+
+    member: str
+    partition: int
+    parked: int
+    dead: int
+
+
+@frozen
 class Stalled:
     """Nothing has moved for a while since nothing is acknowledged."""
 
@@ -107,4 +124,83 @@ class Stalled:
     keys: tuple[str, ...]
 
 
-Observation = Admitted | Departed | Gap | Reassigned | Granted | HandedBack | Lost | Missing | Stalled | Truncation
+# --- of handlers: one for each message that does not simply succeed ---------------------------------------------------
+
+
+@frozen
+class Retried:
+    """An attempt failed, and the message is tried again after a while; the later ones of its key wait."""
+
+    member: str
+    partition: int
+    id: str
+    key: str
+    attempt: int  # the one that failed
+    delay_s: float
+    reason: str
+
+
+@frozen
+class Parked:
+    """A message is set aside with all later ones of its key, until somebody redrives it."""
+
+    member: str
+    partition: int
+    id: str
+    key: str
+    attempt: int
+    reason: str
+
+
+@frozen
+class DeadLettered:
+    """A message is given up, and its key goes on."""
+
+    member: str
+    partition: int
+    id: str
+    key: str
+    attempt: int
+    reason: str
+
+
+@frozen
+class Halted:
+    """A message has failed as often as it may, and the consumer stops for it."""
+
+    member: str
+    partition: int
+    id: str
+    key: str
+    attempt: int
+    reason: str
+
+
+@frozen
+class HandlerTimedOut:
+    """A handler took too long and is cancelled."""
+
+    member: str
+    partition: int
+    id: str
+    key: str
+    attempt: int
+    after_s: float
+
+
+@frozen
+class HandlerStands:
+    """A handler went on after it was cancelled: nothing more of its partition is started in this process."""
+
+    member: str
+    partition: int
+    id: str
+    key: str
+    attempt: int
+
+
+Membership = Admitted | Departed | Reassigned
+Holding = Congested | Granted | HandedBack | Lost | Stalled
+Loss = Gap | Missing | Truncation
+Trouble = DeadLettered | Halted | HandlerStands | HandlerTimedOut | Parked | Retried
+Observation = Membership | Holding | Loss | Trouble

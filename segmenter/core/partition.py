@@ -15,10 +15,12 @@ from collections.abc import Mapping
 
 from attrs import evolve, field, frozen
 
+from segmenter.core.aside import NO_MOVES, Aside, Moves, Request, Summary
 from segmenter.core.command import Command, Gone, PartitionSlot
 from segmenter.core.log import START, Log, Producer, format_position, parse_position
 
 __all__ = [
+    "NOT_TRYING",
     "Behind",
     "Changed",
     "Claim",
@@ -26,13 +28,6 @@ __all__ = [
     "Commit",
     "CommitReply",
     "Committed",
-    "CreateLane",
-    "CreatePartition",
-    "Created",
-    "DropLane",
-    "DropPartition",
-    "Dropped",
-    "Exists",
     "Fenced",
     "Held",
     "Lane",
@@ -44,9 +39,11 @@ __all__ = [
     "Released",
     "RolledBack",
     "Truncated",
+    "start_of",
 ]
 
 Ranges = tuple[tuple[int, int], ...]  # half-open, in order, apart from each other
+NOT_TRYING = -1
 
 
 @frozen
@@ -54,13 +51,23 @@ class Progress:
     """How far a group has come in a partition.
 
     Everything before ordinal ``read`` is settled, and ``offset`` is the id of the last of it. ``ranges`` were settled
-    ahead of it, out of order; ``attempts`` counts the deliveries of messages that have been given back.
+    ahead of it, out of order; ``attempts`` counts the deliveries of messages that have been given back. ``trying`` is
+    the ordinal of a message that is handled alone, since something before it may have killed its process.
     """
 
     offset: bytes = START
     read: int = 0
     ranges: Ranges = ()
     attempts: tuple[tuple[int, int], ...] = ()  # (ordinal, deliveries so far)
+    trying: int = NOT_TRYING
+
+    def tried(self) -> Progress:
+        """Return it with an attempt of the message that was being tried, which did not come to an end."""
+        if self.trying == NOT_TRYING:
+            return self
+        attempts = dict(self.attempts)
+        attempts[self.trying] = attempts.get(self.trying, 0) + 1
+        return evolve(self, attempts=tuple(sorted(attempts.items())), trying=NOT_TRYING)
 
 
 @frozen
@@ -74,6 +81,16 @@ class Lane:
     claim: str = ""  # the last claim granted, so that a repeated one gets the same answer
     history: str = ""  # the server's history when it was granted
     number: int = 0  # of the last commit applied in this epoch
+    unclean: int = 0  # how often an owner ended without saying what became of the messages in its hands ...
+    horizon: int = 0  # ... all of which were below this ordinal, or being redriven; what is past is forgotten
+    aside: Aside = Aside()
+
+    def suspected(self, log: Log, window: int) -> Lane:
+        """Return it after an unclean end: one of the messages that were in flight may have been the cause of it."""
+        ahead = sum(end - start for start, end in self.progress.ranges)
+        horizon = min(log.added, self.progress.read + ahead + window)
+        progress, unclean = self.progress.tried(), self.unclean + 1
+        return evolve(self, progress=progress, unclean=unclean, horizon=max(self.horizon, horizon))
 
 
 @frozen
@@ -93,50 +110,6 @@ class PartitionState:
         return evolve(self, lanes={**self.lanes, group: lane})
 
 
-# --- creation and removal -------------------------------------------------------------------------------------------
-
-
-@frozen
-class Created:
-    """It was not there before; now it is."""
-
-
-@frozen
-class Exists:
-    """It was there already and is left as it was; of a partition, with the token of its creation, or "" if unknown."""
-
-    incarnation: str = ""
-
-
-@frozen
-class Dropped:
-    """It is gone, or was."""
-
-
-@frozen
-class CreatePartition(Command[PartitionState, Created | Exists]):
-    """Bring an empty partition into being."""
-
-    slot: PartitionSlot
-    incarnation: str  # a fresh token, so that a stream created anew is not taken for the old one
-    layout: int = 0
-
-    def apply(self, state: PartitionState | None, now_us: int) -> tuple[PartitionState | None, Created | Exists]:
-        if state is not None:
-            return state, Exists(state.incarnation)
-        return PartitionState(self.incarnation, self.layout), Created()
-
-
-@frozen
-class DropPartition(Command[PartitionState, Dropped]):
-    """Remove a partition with its log, its producers and its lanes."""
-
-    slot: PartitionSlot
-
-    def apply(self, state: PartitionState | None, now_us: int) -> tuple[PartitionState | None, Dropped]:
-        return None, Dropped()
-
-
 def start_of(log: Log, start: bytes) -> Progress:
     """Resolve where a group begins: ``b"earliest"``, ``b"latest"``, or an id: what comes after it is read."""
     if start == b"latest":
@@ -146,36 +119,6 @@ def start_of(log: Log, start: bytes) -> Progress:
     index = log.index_after(start)
     offset = log.entries[index - 1][0] if index else START
     return Progress(offset, log.first_ordinal + index)
-
-
-@frozen
-class CreateLane(Command[PartitionState, Created | Exists | Gone]):
-    """Register a group in a partition, from ``start`` (see ``start_of``); an existing lane is left as it was."""
-
-    slot: PartitionSlot
-    group: str
-    start: bytes
-
-    def apply(self, state: PartitionState | None, now_us: int) -> tuple[PartitionState | None, Created | Exists | Gone]:
-        if state is None:
-            return None, Gone()
-        if self.group in state.lanes:
-            return state, Exists()
-        return state.with_lane(self.group, Lane(start_of(state.log, self.start))), Created()
-
-
-@frozen
-class DropLane(Command[PartitionState, Dropped]):
-    """Remove a group from a partition; from then on it holds nothing back from trimming."""
-
-    slot: PartitionSlot
-    group: str
-
-    def apply(self, state: PartitionState | None, now_us: int) -> tuple[PartitionState | None, Dropped]:
-        if state is None:
-            return None, Dropped()
-        lanes = {group: lane for group, lane in state.lanes.items() if group != self.group}
-        return evolve(state, lanes=lanes), Dropped()
 
 
 # --- ownership ------------------------------------------------------------------------------------------------------
@@ -191,6 +134,9 @@ class Claimed:
     first: int  # ordinal of the oldest entry that is left; above progress.read, messages were lost to trimming
     added: int  # entries ever added; below progress.read, the end of the log was lost
     incarnation: str
+    unclean: int = 0
+    horizon: int = 0
+    aside: Summary = Summary()
 
 
 @frozen
@@ -228,6 +174,7 @@ class Claim(Command[PartitionState, Claimed | Held | Changed | Behind | Gone]):
     claim: str  # fresh for each claim, the same when it is repeated
     evict: str | None = None  # an owner that may be replaced: one that cannot come back
     floor: int = 0  # the new epoch is above it
+    window: int = 0  # how many messages ahead of its progress a former owner may have had in flight
 
     def apply(
         self, state: PartitionState | None, now_us: int
@@ -243,13 +190,17 @@ class Claim(Command[PartitionState, Claimed | Held | Changed | Behind | Gone]):
             return state, Changed(lane.owner, lane.epoch)
         if lane.owner not in (None, self.member, self.evict):
             return state, Held(lane.owner, lane.epoch)
-        lane = Lane(
-            progress=lane.progress,
+        if lane.owner not in (None, self.member):
+            lane = lane.suspected(state.log, self.window)
+        lane = evolve(
+            lane,
+            progress=evolve(lane.progress, trying=NOT_TRYING),
             owner=self.member,
             epoch=max(lane.epoch + 1, now_us, self.floor + 1),
             generation=self.generation,
             claim=self.claim,
             history=state.history,
+            number=0,
         )
         return state.with_lane(self.group, lane), self._granted(state, lane)
 
@@ -257,7 +208,9 @@ class Claim(Command[PartitionState, Claimed | Held | Changed | Behind | Gone]):
     def _granted(state: PartitionState, lane: Lane) -> Claimed:
         log = state.log
         end = format_position(log.last)
-        return Claimed(lane.epoch, lane.progress, end, log.first_ordinal, log.added, state.incarnation)
+        bounds = (end, log.first_ordinal, log.added)
+        suspicion = (lane.unclean, lane.horizon)
+        return Claimed(lane.epoch, lane.progress, *bounds, state.incarnation, *suspicion, lane.aside.summary)
 
 
 # --- progress -------------------------------------------------------------------------------------------------------
@@ -291,7 +244,9 @@ class Truncated:
 CommitReply = Committed | Fenced | RolledBack | Truncated | Gone
 
 
-def settle(state: PartitionState, lane: Lane, number: int, progress: Progress) -> tuple[Lane, CommitReply]:
+def settle(
+    state: PartitionState, lane: Lane, number: int, progress: Progress, moves: Moves
+) -> tuple[Lane, CommitReply]:
     """The law shared by Commit and Release, once the lane is known to be the caller's."""
     if lane.history != state.history:
         return lane, RolledBack()
@@ -299,7 +254,10 @@ def settle(state: PartitionState, lane: Lane, number: int, progress: Progress) -
         return lane, Committed()
     if parse_position(progress.offset) > state.log.last:
         return lane, Truncated(format_position(state.log.last))
-    return evolve(lane, number=number, progress=progress), Committed()
+    aside = lane.aside.moved(moves)
+    suspicious = progress.read < lane.horizon or aside.requests
+    unclean, horizon = (lane.unclean, lane.horizon) if suspicious else (0, 0)
+    return evolve(lane, number=number, progress=progress, unclean=unclean, horizon=horizon, aside=aside), Committed()
 
 
 @frozen
@@ -312,6 +270,7 @@ class Commit(Command[PartitionState, CommitReply]):
     epoch: int
     number: int  # 1, 2, 3 ... within the epoch
     progress: Progress
+    moves: Moves = NO_MOVES
 
     def apply(self, state: PartitionState | None, now_us: int) -> tuple[PartitionState | None, CommitReply]:
         lane = state.lanes.get(self.group) if state else None
@@ -319,7 +278,7 @@ class Commit(Command[PartitionState, CommitReply]):
             return state, Gone()
         if (lane.owner, lane.epoch) != (self.member, self.epoch):
             return state, Fenced(lane.owner, lane.epoch)
-        lane, reply = settle(state, lane, self.number, self.progress)
+        lane, reply = settle(state, lane, self.number, self.progress, self.moves)
         return state.with_lane(self.group, lane), reply
 
 
@@ -346,6 +305,8 @@ class Release(Command[PartitionState, Released | Fenced | Gone]):
     progress: Progress = Progress()
     evict: str | None = None  # the owner that the unanswered claim would have replaced
     start: bytes = b""  # move the group to this place (see ``start_of``), forgetting what is finished or counted
+    moves: Moves = NO_MOVES
+    window: int = 0  # above 0: something that does not end is in flight, at most so far ahead of the progress
 
     def apply(
         self, state: PartitionState | None, now_us: int
@@ -356,11 +317,19 @@ class Release(Command[PartitionState, Released | Fenced | Gone]):
         if lane.epoch != self.epoch or lane.owner not in (None, self.member, self.evict):
             return state, Fenced(lane.owner, lane.epoch)
         if lane.owner == self.member:
-            lane, _ = settle(state, lane, self.number, self.progress)
-        progress = start_of(state.log, self.start) if self.start else lane.progress
+            lane, _ = settle(state, lane, self.number, self.progress, self.moves)
+        if self.window:
+            lane = lane.suspected(state.log, self.window)
+        if self.start:
+            lane = _moved_to(start_of(state.log, self.start), lane)
         epoch = max(lane.epoch + 1, now_us)
-        freed = evolve(lane, owner=None, epoch=epoch, claim="", number=0, progress=progress)
+        freed = evolve(lane, owner=None, epoch=epoch, claim="", number=0)
         return state.with_lane(self.group, freed), Released(epoch)
+
+
+def _moved_to(progress: Progress, lane: Lane) -> Lane:
+    """What is parked from there on will be read once more."""
+    return evolve(lane, progress=progress, unclean=0, horizon=0, aside=lane.aside.parked_before(progress.read))
 
 
 @frozen
@@ -375,6 +344,9 @@ class Probed:
     first: int  # ordinal of the oldest entry that is left
     added: int  # entries ever added
     incarnation: str
+    parked: int = 0  # letters
+    dead: int = 0
+    requests: tuple[Request, ...] = ()
 
 
 @frozen
@@ -389,8 +361,7 @@ class Probe(Command[PartitionState, Probed | Gone]):
         if state is None or lane is None:
             return state, Gone()
         intact = lane.history == state.history
-        log = state.log
-        end = format_position(log.last)
-        return state, Probed(
-            lane.owner, lane.epoch, intact, lane.progress, end, log.first_ordinal, log.added, state.incarnation
-        )
+        log, aside = state.log, lane.aside
+        bounds = (format_position(log.last), log.first_ordinal, log.added)
+        counts = (len(aside.parked), len(aside.dead), aside.requests)
+        return state, Probed(lane.owner, lane.epoch, intact, lane.progress, *bounds, state.incarnation, *counts)

@@ -16,7 +16,8 @@ LIMIT_CURSORS = 64  # of one read; with more partitions they take turns
 
 def has_room(lanes: KeyLanes, messages: int, size_bytes: int) -> bool:
     """Whether more of a partition may be read: unsettled messages and their bytes are below the read-ahead."""
-    return lanes.unsettled < messages and lanes.unsettled_bytes < size_bytes and not lanes.scattered
+    below = lanes.unsettled < messages and lanes.unsettled_bytes < size_bytes
+    return below and not (lanes.mark.scattered or lanes.parking.full or lanes.parking.pressing)
 
 
 @frozen

@@ -7,14 +7,13 @@ to lose the oldest messages.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from segmenter.config import Durability
 from segmenter.core.command import Command, Gone, PartitionSlot
-from segmenter.core.log import Log, Producer, Record, forget_producers, format_position
+from segmenter.core.log import Log, Producer, Records, forget_producers, format_position, in_columns
 from segmenter.core.partition import PartitionState
 
 __all__ = [
@@ -25,13 +24,18 @@ __all__ = [
     "Full",
     "Moved",
     "OutOfSequence",
+    "Overflow",
     "Sealed",
     "Superseded",
     "Trim",
     "Trimmed",
     "Unconfirmed",
     "UnknownProducer",
+    "full",
+    "with_room",
 ]
+
+Overflow = Literal["refuse", "drop_oldest"]
 
 
 @frozen
@@ -119,6 +123,27 @@ def trimmable(state: PartitionState) -> int:
     return max(0, slowest[1] - state.log.first_ordinal) if slowest else 0
 
 
+def with_room(state: PartitionState, count: int, capacity: int, overflow: Overflow) -> Log | None:
+    """Return the log with room for a batch, trimmed only when the limit is met; ``None`` if there is no room."""
+    log = state.log
+    excess = len(log.entries) + count - capacity
+    if excess <= 0:
+        return log
+    free = trimmable(state)
+    if excess <= free:
+        return log.without_first(free)
+    return log.without_first(excess) if overflow == "drop_oldest" else None
+
+
+def full(state: PartitionState) -> Full:
+    """Return whom a partition without room waits for."""
+    slowest = slowest_group(state)
+    if slowest is None:
+        return Full(None, len(state.log.entries))
+    group, read = slowest
+    return Full(group, state.log.added - read)
+
+
 @frozen
 class Append(Command[PartitionState, AppendReply]):
     """Add a batch of records at the end of the log, once."""
@@ -127,10 +152,10 @@ class Append(Command[PartitionState, AppendReply]):
     producer: str
     epoch: int
     first: int  # sequence number of the first record, from 1
-    records: Sequence[Record]
+    records: Records = field(converter=in_columns)
     capacity: int  # entries the partition keeps
     layout: int = 0
-    overflow: Literal["refuse", "drop_oldest"] = "refuse"
+    overflow: Overflow = "refuse"
     forget_ms: int = 600_000  # how long a silent producer is remembered when there are many
     durability: Durability | None = None  # what the backend waits for; a store without disk and replicas: nothing
 
@@ -141,9 +166,9 @@ class Append(Command[PartitionState, AppendReply]):
         refusal = self._repeated(known) or self._closed(state) or self._out_of_turn(known)
         if refusal is not None:
             return state, refusal
-        log = self._with_room(state)
+        log = with_room(state, len(self.records), self.capacity, self.overflow)
         if log is None:
-            return state, self._full(state)
+            return state, full(state)
         return self._appended(state, log, now_us)
 
     def _repeated(self, known: Producer | None) -> AppendReply | None:
@@ -163,24 +188,6 @@ class Append(Command[PartitionState, AppendReply]):
             return Superseded(known.epoch)
         last = known.last if self.epoch == known.epoch else 0
         return None if self.first == last + 1 else OutOfSequence(last)
-
-    def _with_room(self, state: PartitionState) -> Log | None:
-        """The log with room for the batch, trimmed only when the limit is met; ``None`` if there is no room."""
-        log = state.log
-        excess = len(log.entries) + len(self.records) - self.capacity
-        if excess <= 0:
-            return log
-        free = trimmable(state)
-        if excess <= free:
-            return log.without_first(free)
-        return log.without_first(excess) if self.overflow == "drop_oldest" else None
-
-    def _full(self, state: PartitionState) -> Full:
-        slowest = slowest_group(state)
-        if slowest is None:
-            return Full(None, len(state.log.entries))
-        group, read = slowest
-        return Full(group, state.log.added - read)
 
     def _appended(self, state: PartitionState, log: Log, now_us: int) -> tuple[PartitionState, Appended]:
         size = len(self.records)

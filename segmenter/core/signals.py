@@ -6,6 +6,7 @@ from typing import Any
 
 from attrs import frozen
 
+from segmenter.core.aside import NO_MOVES, Moves
 from segmenter.core.command import Command
 from segmenter.core.events import Announcement, Changed
 from segmenter.core.group import GroupState
@@ -96,6 +97,8 @@ class Drained:
     number: int = 0
     progress: Progress = Progress()
     start: bytes = b""  # where the group is to go on, if not behind what is settled
+    moves: Moves = NO_MOVES
+    window: int = 0  # above 0: something that does not end is in flight, at most so far ahead of the progress
 
 
 @frozen

@@ -10,9 +10,10 @@ The way of an ordinary hand-off: the old owner goes ``OWNED``, ``DRAINING``, ``R
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum, auto
 
-__all__ = ["IGNORED", "STANDINGS", "TABLE", "Action", "Standing", "State", "Symbol", "Turn"]
+__all__ = ["IGNORED", "STANDINGS", "TABLE", "Action", "Standing", "State", "Symbol", "Table", "Turn"]
 
 
 class State(Enum):
@@ -63,9 +64,11 @@ class Action(Enum):
     LOSE = auto()
 
 
+Table = Mapping[tuple[State, Symbol], tuple[State, Action]]
+
 _S, _Y, _A = State, Symbol, Action
 
-TABLE: dict[tuple[State, Symbol], tuple[State, Action]] = {
+TABLE: Table = {
     (_S.FREE, _Y.ASSIGNED): (_S.CLAIMING, _A.CLAIM),
     (_S.FREE, _Y.WANTED): (_S.RELEASING, _A.RELEASE),
     (_S.CLAIMING, _Y.GRANTED): (_S.OWNED, _A.FETCH),

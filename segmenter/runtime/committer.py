@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from segmenter.core.command import Gone
+from segmenter.core.forward import Forward, Forwarded, ForwardReply
 from segmenter.core.partition import Commit, CommitReply, Committed
-from segmenter.errors import BackendError
-from segmenter.port import Session
-from segmenter.runtime.backoff import Backoff
-from segmenter.runtime.holdings import Holdings
+from segmenter.core.retention import Full, Moved, Sealed
+from segmenter.errors import BackendError, SegmenterError, ServerFull
+from segmenter.runtime.failures import not_forwarded
+from segmenter.runtime.holding import Holding
+from segmenter.runtime.ties import Ties
 
 __all__ = ["Committer"]
 
@@ -17,59 +20,62 @@ __all__ = ["Committer"]
 class Committer:
     """Starts the commits that are due, and takes in their answers."""
 
-    def __init__(
-        self,
-        session: Session,
-        holdings: Holdings,
-        *,
-        interval_s: float,
-        backoff: Backoff,
-        leased: Callable[[], bool],
-        refused: Callable[[int], None],
-        failed: Callable[[BaseException], None],
-        wake: Callable[[], None],
-    ) -> None:
-        self._session = session
-        self._holdings = holdings
+    def __init__(self, ties: Ties, interval_s: float, leased: Callable[[], bool]) -> None:
+        self._ties = ties
         self._interval_s = interval_s
-        self._backoff = backoff
         self._leased = leased
-        self._refused = refused
-        self._failed = failed
-        self._wake = wake
         self._loop = asyncio.get_running_loop()
 
     def start_due(self, now: float) -> None:
         """Start a commit wherever one is due: after a while, or at once if somebody waits or nothing else goes on."""
-        for holding in self._holdings:
+        for holding in self._ties.holdings:
             if holding.dirty and (holding.urgent or holding.dirty_since + self._interval_s <= now) and self._leased():
                 commit = holding.next_commit()
                 if commit is not None:
                     self._send(commit)
 
-    def _send(self, commit: Commit) -> None:
-        self._session.execute(commit).add_done_callback(lambda future: self._answered(commit, future))
+    def _send(self, command: Commit | Forward) -> None:
+        asked: asyncio.Future[CommitReply | ForwardReply] = self._ties.session.execute(command)
+        asked.add_done_callback(lambda future: self._answered(command, future))
 
-    def _answered(self, commit: Commit, future: asyncio.Future[CommitReply]) -> None:
+    def _answered(self, command: Commit | Forward, future: asyncio.Future[CommitReply | ForwardReply]) -> None:
         if future.cancelled():
             return
         error = future.exception()
         if error is None:
-            self._backoff.reset()
-            self._settle(commit, future.result())
+            self._ties.backoff.reset()
+            self._settle(command, future.result())
+        elif isinstance(command, Forward) and isinstance(error, ServerFull):
+            self._not_sent(command, error)
         elif isinstance(error, BackendError) and error.retriable:
-            self._loop.call_later(self._backoff.next_s(), self._repeat, commit)
+            self._loop.call_later(self._ties.backoff.next_s(), self._repeat, command)
         else:
-            self._failed(error)
+            self._ties.failed(error)
 
-    def _settle(self, commit: Commit, reply: CommitReply) -> None:
-        holding = self._holdings.at(commit.slot.partition, commit.epoch)
-        if holding is not None and isinstance(reply, Committed):
+    def _settle(self, command: Commit | Forward, reply: CommitReply | ForwardReply) -> None:
+        commit, holding = _commit_of(command), self._holding(command)
+        if holding is not None and isinstance(reply, Committed | Forwarded):
             holding.committed(commit)
-            self._wake()
+            self._ties.wake()
+        elif isinstance(command, Forward) and isinstance(reply, Full | Moved | Sealed | Gone):
+            self._not_sent(command, not_forwarded(command, reply))
         elif holding is not None:
-            self._refused(commit.slot.partition)
+            self._ties.refused(commit.slot.partition)
 
-    def _repeat(self, commit: Commit) -> None:
-        if self._holdings.at(commit.slot.partition, commit.epoch) is not None and self._leased():
-            self._send(commit)
+    def _not_sent(self, forward: Forward, error: SegmenterError) -> None:
+        holding = self._holding(forward)
+        if holding is not None:
+            holding.not_sent(forward.commit, error)
+            self._ties.wake()
+
+    def _repeat(self, command: Commit | Forward) -> None:
+        if self._holding(command) is not None and self._leased():
+            self._send(command)
+
+    def _holding(self, command: Commit | Forward) -> Holding | None:
+        commit = _commit_of(command)
+        return self._ties.holdings.at(commit.slot.partition, commit.epoch)
+
+
+def _commit_of(command: Commit | Forward) -> Commit:
+    return command.commit if isinstance(command, Forward) else command

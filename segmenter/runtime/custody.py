@@ -40,6 +40,7 @@ class Custody:
         touched: Callable[[Holding], None],
         observe: Callable[[Observation], None],
         pump: Wakeable,
+        place: object = None,
     ) -> None:
         self._slot = slot
         self._holdings = holdings
@@ -48,6 +49,7 @@ class Custody:
         self._touched = touched
         self._observe = observe
         self._pump = pump
+        self._place = place
         self._memories: dict[tuple[int, str], Memory] = {}  # of partitions held before, by incarnation
         self._seeking: dict[int, tuple[bytes, asyncio.Future[None]]] = {}
 
@@ -62,6 +64,7 @@ class Custody:
             clock=self._host.clock,
             touched=self._touched,
             consumer=self._pump,
+            place=self._place,
             lanes=self._host.lanes,
         )
         self._holdings.add(holding)

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from segmenter.config import Durability
-from segmenter.core.command import GroupSlot, PartitionSlot
+from segmenter.core.command import Gone, GroupSlot, PartitionSlot
+from segmenter.core.forward import Forward
+from segmenter.core.message import Message
 from segmenter.core.observations import Gap, Truncation
-from segmenter.core.retention import Full, Unconfirmed
+from segmenter.core.retention import Full, Moved, Sealed, Unconfirmed
 from segmenter.errors import (
     GroupRemoved,
     HandlerStuck,
     LogTruncated,
+    NonExistentGroup,
     OffsetOutOfRange,
+    RetriesExhausted,
     SeatTaken,
     SegmenterError,
     SendError,
@@ -26,18 +30,24 @@ __all__ = [
     "as_segmenter_error",
     "group_lost",
     "group_removed",
+    "handler_stands",
     "handler_stuck",
+    "in_vain",
     "laid_out_anew",
     "log_truncated",
+    "no_such_group",
+    "not_forwarded",
     "not_in_order",
     "offset_out_of_range",
     "remains",
+    "retries_exhausted",
     "seat_taken",
     "send_unknown",
     "sends_lost",
     "stream_full",
     "stream_lost",
     "thread_stuck",
+    "timed_out",
     "too_few_copies",
 ]
 
@@ -61,6 +71,15 @@ def remains(slot: PartitionSlot) -> StreamLost:
         f"nothing was changed; to give them up, call remove_stream({slot.stream!r}), then register it anew",
         stream=slot.stream,
         partition=slot.partition,
+    )
+
+
+def no_such_group(slot: GroupSlot) -> NonExistentGroup:
+    """There is no document, or a tombstone."""
+    return NonExistentGroup(
+        f"there is no group {slot.group!r} on {slot.stream!r}: a consumer makes it when it registers",
+        stream=slot.stream,
+        group=slot.group,
     )
 
 
@@ -112,6 +131,38 @@ def thread_stuck(slot: GroupSlot, limit_s: float) -> HandlerStuck:
         "others: have it end in time, or raise max_processing_time",
         stream=slot.stream,
         group=slot.group,
+    )
+
+
+def handler_stands(slot: GroupSlot, handler: str, message: Message) -> HandlerStuck:
+    """A handler did not end when it was cancelled."""
+    return HandlerStuck(
+        f"handler {handler} went on after it was cancelled, at {message!r}: this process has handed its partitions "
+        "over and should be replaced; give what the handler waits for a time-out of its own",
+        stream=slot.stream,
+        group=slot.group,
+        partition=message.partition,
+    )
+
+
+def in_vain() -> SegmenterError:
+    """What a handler forwarded without waiting for it was not sent."""
+    return SegmenterError("what was forwarded in its place could not be sent: await message.forward() to learn why")
+
+
+def timed_out(limit_s: float) -> TimeoutError:
+    """A handler took too long."""
+    return TimeoutError(f"the handler did not end within max_processing_time, {limit_s:g} s")
+
+
+def retries_exhausted(slot: GroupSlot, handler: str, message: Message, reason: str) -> RetriesExhausted:
+    """A handler has failed too often, and its consumer is to stop for that."""
+    return RetriesExhausted(
+        f"handler {handler} has failed {message.attempt} times on {message!r}: {reason}; a restart tries once more, "
+        "and on_exhausted='park' or 'dead_letter' would set the message aside instead",
+        stream=slot.stream,
+        group=slot.group,
+        partition=message.partition,
     )
 
 
@@ -213,6 +264,18 @@ def laid_out_anew(slot: PartitionSlot) -> SendError:
     return SendError(
         f"{_place(slot)} was laid out anew: open the stream again", stream=slot.stream, partition=slot.partition
     )
+
+
+def not_forwarded(forward: Forward, reply: Full | Moved | Sealed | Gone) -> SegmenterError:
+    """What was to be sent in the place of another message was refused, so that one is still in hand."""
+    there = forward.slot.there
+    match reply:
+        case Full():
+            return stream_full(there, forward.capacity, reply)
+        case Gone():
+            return stream_lost(there)
+        case Moved() | Sealed():
+            return laid_out_anew(there)
 
 
 # --- anything -------------------------------------------------------------------------------------------------------

@@ -6,13 +6,19 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 
-from segmenter.core.command import Entry, PartitionSlot
+from segmenter.core.caution import Caution
+from segmenter.core.command import Crossing, Entry, PartitionSlot
 from segmenter.core.continuity import Cut, Memory, Seen, what_is_left
+from segmenter.core.errands import Errands
+from segmenter.core.forward import Forward, Outgoing
 from segmenter.core.lanes import KeyLanes
+from segmenter.core.message import Message
+from segmenter.core.parking import Parking
 from segmenter.core.partition import Claimed, Commit
 from segmenter.core.reading import has_room
 from segmenter.core.signals import Drained
-from segmenter.errors import ConsumerError, PartitionLost
+from segmenter.errors import ConsumerError, PartitionLost, SegmenterError
+from segmenter.runtime.forwards import Forwards
 
 __all__ = ["Holding"]
 
@@ -35,6 +41,7 @@ class Holding:
         clock: Callable[[], float],
         touched: Callable[[Holding], None],
         consumer: object = None,
+        place: object = None,
         lanes: Callable[..., KeyLanes] = KeyLanes,
     ) -> None:
         self.slot = slot
@@ -45,21 +52,30 @@ class Holding:
             partition=slot.partition,
             epoch=grant.epoch,
             progress=what_is_left(grant),
+            parking=Parking(grant.aside),
+            caution=Caution(grant.unclean, grant.horizon, asked=bool(grant.aside.requests)),
             clock=clock,
             touched=lambda: touched(self),
             consumer=consumer,
+            forwarding=self._forward,
         )
+        self.forwards = Forwards(self.lanes, place, lambda: touched(self))
+        self.errands = Errands(self.lanes)
         self.draining = False
+        self._let_go = False  # its release is under way, and carries all that is left to store
         self.paused = False
         self.listed = False  # among those that may have something to hand out
         self.seek: bytes = b""
+        self.stuck_window = 0  # above 0: it is to be released though something in flight will not end
         self.earlier = Memory()  # of an earlier hold, while it may tell something
         self.hooks: set[asyncio.Task[None]] = set()  # of the user's, still running
-        self.confirmed_at = clock()  # when the server last said that it is ours
+        self.member = member
+        self.congested = False  # and it was told
+        self.confirmed_at = clock()  # when the server last said that it is ours ...
+        self.looked_at = clock()  # ... and when it was last asked what others want of it
         self.dirty_since = math.inf  # when the progress first differed from what is stored
         self._clock = clock
         self._group = group
-        self._member = member
         self._full = False
         self._stored = self.lanes.version if grant.progress.offset == self.lanes.position else BEFORE_ANY
         self._number = 0
@@ -93,28 +109,37 @@ class Holding:
         """What a later hold is to be compared with."""
         return Memory((self._settled, self.lanes.seen))
 
+    def _forward(self, message: Message, outgoing: Outgoing) -> asyncio.Future[None]:
+        return self.forwards.add(message, outgoing)
+
     # --- commits ----------------------------------------------------------------------------------------------------
 
     @property
     def dirty(self) -> bool:
-        """Whether there is progress that is not stored."""
-        return self.lanes.version != self._stored
+        """Whether there is progress that is not stored, or something to be sent with it."""
+        return self.lanes.version != self._stored or self.forwards.due(self._clock())
 
     @property
     def urgent(self) -> bool:
         """Whether a commit should not wait: somebody does, or nothing else is going on."""
-        return bool(self._waiters) or not (self.lanes.in_flight or self.lanes.startable)
+        idle = not (self.lanes.in_flight or self.lanes.startable)
+        return bool(self._waiters) or idle or self.lanes.parking.pressing or self.forwards.due(self._clock())
 
-    def next_commit(self) -> Commit | None:
+    def next_commit(self) -> Commit | Forward | None:
         """The commit to start now, if none is in flight and there is something to store."""
-        if self._pending is not None or not self.dirty:
+        if self._pending is not None or self._let_go or not self.dirty:
             return None
         self._number += 1
-        commit = Commit(self.slot, self._group, self._member, self.grant.epoch, self._number, self.lanes.progress())
-        self._pending = (commit, self.lanes.version)
         self._asked_at = self._clock()
         self.dirty_since = math.inf
-        return commit
+        outgoing = self.forwards.take() if self.lanes.parking.idle and self.forwards.due(self._asked_at) else None
+        progress, moves = self.lanes.progress(self.forwards.ordinals), self.lanes.parking.take()
+        commit = Commit(self.slot, self._group, self.member, self.grant.epoch, self._number, progress, moves)
+        self._pending = (commit, self.lanes.version)
+        if outgoing is None:
+            return commit
+        terms = (outgoing.records, outgoing.capacity, outgoing.layout, outgoing.overflow)
+        return Forward(Crossing(self.slot, outgoing.there), commit, *terms)
 
     def unconfirmed(self, for_s: float) -> bool:
         """Whether a commit has been without an answer for so long that nothing more should be started."""
@@ -127,8 +152,18 @@ class Holding:
             self._pending = None
             self._asked_at = math.inf
             self._settled = Seen(commit.progress.offset, commit.progress.read)
+            self.lanes.caution.stored(commit.progress)
+            self.lanes.parking.stored()
             self.confirmed_at = self._clock()
+            self.forwards.done()
             self._resolve()
+
+    def not_sent(self, commit: Commit, error: SegmenterError) -> None:
+        """The commit in flight was not stored, since what was to be sent with it was refused."""
+        if self._pending is not None and self._pending[0] is commit:
+            self._pending = None
+            self._asked_at = math.inf
+            self.forwards.refused(error, self._clock())
 
     def durable(self) -> asyncio.Future[None]:
         """A future for the moment when everything settled so far is stored."""
@@ -147,10 +182,13 @@ class Holding:
     # --- the end ----------------------------------------------------------------------------------------------------
 
     def drained(self) -> Drained | None:
-        """What to release with, once nothing is in flight any more."""
-        if not self.draining or self.lanes.in_flight or self._pending is not None or self.hooks:
+        """What to release with, once, when nothing is in flight any more."""
+        in_flight = bool(self.lanes.in_flight or self.hooks) and not self.stuck_window
+        if not self.draining or self._let_go or self._pending is not None or in_flight:
             return None
-        return Drained(self.partition, self._number + 1, self.lanes.progress(), self.seek)
+        self._let_go = True
+        progress, moves = self.lanes.progress(), self.lanes.parking.take()
+        return Drained(self.partition, self._number + 1, progress, self.seek, moves, self.stuck_window)
 
     def released(self) -> None:
         """The release went through, with all the progress there was."""
@@ -166,6 +204,7 @@ class Holding:
                 future.set_exception(self._loss())
                 future.exception()  # whoever waits gets it; nobody may be waiting any more
         self._waiters.clear()
+        self.forwards.lost(self._loss())
 
     def _loss(self) -> ConsumerError:
         about = {"stream": self.slot.stream, "group": self._group, "partition": self.partition}

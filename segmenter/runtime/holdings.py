@@ -18,6 +18,7 @@ class Holdings:
     def __init__(self, clock: Callable[[], float], patience_s: float) -> None:
         """Take the clock, and how long a commit may be without an answer before its partition starts nothing more."""
         self.available = asyncio.Event()
+        self.offered: Callable[[Holding], None] | None = None  # told of it instead, if there is somebody to tell
         self._clock = clock
         self._patience_s = patience_s
         self._held: dict[int, Holding] = {}
@@ -62,24 +63,39 @@ class Holdings:
             holding.paused = holding.partition in paused
             self.consider(holding)
 
+    def due(self, commit_interval_s: float, patience_s: float) -> Iterator[float | None]:
+        """When something is to be done with one of them, be it committed, handed out again or taken back."""
+        for holding in self:
+            oldest = holding.lanes.oldest_start
+            yield holding.dirty_since + commit_interval_s
+            yield holding.lanes.due
+            yield None if oldest is None else oldest + patience_s
+
     # --- handing out ------------------------------------------------------------------------------------------------
 
     def consider(self, holding: Holding) -> None:
         """Let a holding take its turn, if it has something that may start."""
         lanes = holding.lanes
         due = lanes.due is not None and lanes.due <= self._clock()
-        if not holding.listed and not holding.paused and not holding.hooks and (lanes.startable or due):
+        if holding.listed or holding.paused or holding.hooks or not (lanes.startable or due):
+            return
+        if self.offered is not None:
+            self.offered(holding)
+        else:
             holding.listed = True
             self._candidates.append(holding)
             self.available.set()
 
-    def take(self, limit: int, *, whole_batch: bool, one_partition: bool) -> list[Message]:
-        """Hand out up to ``limit`` messages, from one holding or from several in turn."""
+    def take(
+        self, limit: int, *, whole_batch: bool, one_partition: bool = False, of: Holding | None = None
+    ) -> list[Message]:
+        """Hand out up to ``limit`` messages, of one holding or of several in turn."""
+        if of is not None:
+            return self._take_of(of, limit, whole_batch)
         taken: list[Message] = []
         while self._candidates and len(taken) < limit and not (taken and one_partition):
             holding = self._candidates[0]
-            blocked = holding.paused or holding.hooks or holding.unconfirmed(self._patience_s)
-            some = [] if blocked else holding.lanes.take(limit - len(taken), whole_batch=whole_batch)
+            some = self._take_of(holding, limit - len(taken), whole_batch)
             taken += some
             if some and holding.lanes.startable:
                 self._candidates.rotate(-1)
@@ -89,7 +105,15 @@ class Holdings:
             self.available.clear()
         return taken
 
+    def _take_of(self, holding: Holding, limit: int, whole_batch: bool) -> list[Message]:
+        return holding.lanes.take(limit, whole_batch=whole_batch) if self.open(holding) else []
+
+    def open(self, holding: Holding) -> bool:
+        """Whether anything of a holding may be started."""
+        return not (holding.paused or holding.hooks or holding.draining or holding.unconfirmed(self._patience_s))
+
     def _unlist(self, holding: Holding) -> None:
         if holding.listed:
             holding.listed = False
-            self._candidates.remove(holding)
+            if self.offered is None:
+                self._candidates.remove(holding)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from threading import get_ident
 
 from segmenter.errors import NotHere
 
@@ -54,6 +55,7 @@ class Home:
         self._what = f"the {kind} {name!r}"
         self._process = Process(self._what)
         self._loop = asyncio.get_running_loop()
+        self._thread = get_ident()
 
     def check(self) -> None:
         """Return if this is the process and the loop.
@@ -62,5 +64,8 @@ class Home:
             NotHere: it is not.
         """
         self._process.check()
+        # A thread runs one loop at a time. Asking for it costs a system call, three times as much as this.
+        if get_ident() == self._thread and self._loop.is_running():
+            return
         if asyncio.get_running_loop() is not self._loop:
             raise NotHere(f"{self._what} belongs to another event loop: open a Segmenter in this one")

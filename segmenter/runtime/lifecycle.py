@@ -7,35 +7,31 @@ walk half done takes it to its end: ``creating`` to ``ready``, ``removing`` to n
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from attrs import evolve, frozen
 
 from segmenter.core.command import Command, Gone, GroupSlot, PartitionSlot, StreamSlot
+from segmenter.core.creation import CreateLane, CreatePartition, DropLane, DropPartition, Exists
 from segmenter.core.events import Changed
 from segmenter.core.group import (
+    DropGroup,
     GroupConflict,
     GroupLoaded,
     GroupState,
     GroupUpdated,
     LoadGroup,
+    Paused,
     Readied,
     Removed,
     Removing,
+    Resumed,
     UpdateGroup,
 )
 from segmenter.core.layout import FORMAT, Loaded, LoadStream, StreamConfig, StreamUpdated, UpdateStream
 from segmenter.core.log import format_position
-from segmenter.core.partition import (
-    CreateLane,
-    CreatePartition,
-    DropLane,
-    DropPartition,
-    Exists,
-    Probe,
-    Probed,
-    Release,
-)
+from segmenter.core.partition import Probe, Probed, Release, Released
 from segmenter.errors import (
     BackendError,
     GroupNotEmpty,
@@ -47,7 +43,7 @@ from segmenter.errors import (
 )
 from segmenter.port import Session
 from segmenter.runtime.backoff import Backoff
-from segmenter.runtime.failures import remains, stream_lost
+from segmenter.runtime.failures import no_such_group, remains, stream_lost
 from segmenter.runtime.host import Host
 
 __all__ = ["Lifecycle", "OpenGroup"]
@@ -67,14 +63,20 @@ class OpenGroup:
 
 
 class Lifecycle:
-    """The walks, over one session."""
+    """The walks, over one session.
 
-    def __init__(self, session: Session, host: Host) -> None:
+    ``catalogue`` lists what is stored: the groups of a stream are found by it when the stream is removed.
+    """
+
+    def __init__(
+        self, session: Session, host: Host, catalogue: Callable[[], Awaitable[Sequence[StreamSlot | GroupSlot]]]
+    ) -> None:
         self._session = session
-        self._nonce = host.nonce
+        self._catalogue = catalogue
+        self.nonce = host.nonce
         self._chance = host.chance
 
-    async def _execute(self, command: Command[Any, R]) -> R:
+    async def execute(self, command: Command[Any, R]) -> R:
         """Ask again for a while where that may help: all these commands are harmless to repeat."""
         backoff = Backoff(self._chance)
         for _ in range(LIMIT_ATTEMPTS - 1):
@@ -117,8 +119,8 @@ class Lifecycle:
         for _ in range(LIMIT_RACES):
             config = await self._stored(stream)
             if config is None:
-                config = StreamConfig(self._nonce(), partitions, partition_size, incarnation=self._nonce())
-                await self._execute(UpdateStream(StreamSlot(stream), None, config))
+                config = StreamConfig(self.nonce(), partitions, partition_size, incarnation=self.nonce())
+                await self.execute(UpdateStream(StreamSlot(stream), None, config))
             elif config.state == "ready":
                 return _matching(stream, config, partitions, partition_size)
             else:
@@ -129,14 +131,14 @@ class Lifecycle:
         """Change how many messages each partition keeps."""
         for _ in range(LIMIT_RACES):
             config = await self.load_stream(stream)
-            changed = evolve(config, version=self._nonce(), partition_size=partition_size)
-            reply = await self._execute(UpdateStream(StreamSlot(stream), config.version, changed))
+            changed = evolve(config, version=self.nonce(), partition_size=partition_size)
+            reply = await self.execute(UpdateStream(StreamSlot(stream), config.version, changed))
             if isinstance(reply, StreamUpdated):
                 return changed
         raise _contended("stream", stream)
 
     async def remove_stream(self, stream: str) -> None:
-        """Remove a stream with all its messages and the lanes of all groups; nothing happens if there is none."""
+        """Remove a stream with all its messages and all its groups; nothing happens if there is none."""
         for _ in range(LIMIT_RACES):
             config = await self._stored(stream)
             if config is None:
@@ -144,12 +146,12 @@ class Lifecycle:
             if config.state == "removing":
                 await self._roll_forward(stream, config)
             else:
-                removing = evolve(config, version=self._nonce(), state="removing")
-                await self._execute(UpdateStream(StreamSlot(stream), config.version, removing))
+                removing = evolve(config, version=self.nonce(), state="removing")
+                await self.execute(UpdateStream(StreamSlot(stream), config.version, removing))
         raise _contended("stream", stream)
 
     async def _stored(self, stream: str) -> StreamConfig | None:
-        reply: Loaded = await self._execute(LoadStream(StreamSlot(stream)))
+        reply: Loaded = await self.execute(LoadStream(StreamSlot(stream)))
         config = reply.config
         if config is not None and config.format > FORMAT:
             raise UnsupportedFormat(
@@ -163,17 +165,23 @@ class Lifecycle:
         after: StreamConfig | None
         if config.state == "creating":
             for slot in slots:
-                reply = await self._execute(CreatePartition(slot, config.incarnation, config.layout))
+                reply = await self.execute(CreatePartition(slot, config.incarnation, config.layout))
                 if isinstance(reply, Exists) and reply.incarnation != config.incarnation:
                     raise remains(slot)
-            after = evolve(config, version=self._nonce(), state="ready")
+            after = evolve(config, version=self.nonce(), state="ready")
         else:
             for slot in slots:
-                await self._execute(DropPartition(slot))
+                await self.execute(DropPartition(slot))
+            for group in await self.groups_of(stream):
+                await self.execute(DropGroup(group))
             after = None
-        await self._execute(UpdateStream(StreamSlot(stream), config.version, after))
+        await self.execute(UpdateStream(StreamSlot(stream), config.version, after))
 
     # --- groups -----------------------------------------------------------------------------------------------------
+
+    async def groups_of(self, stream: str) -> list[GroupSlot]:
+        """Return the slots of all groups that a stream has or had."""
+        return [slot for slot in await self._catalogue() if isinstance(slot, GroupSlot) and slot.stream == stream]
 
     async def open_group(self, slot: GroupSlot, partitions: int, session_ms: int, start: bytes) -> OpenGroup:
         """Return a group's document, creating the group if there is none or if it had been removed.
@@ -183,7 +191,7 @@ class Lifecycle:
             StreamLost: a partition of the stream is gone.
         """
         for _ in range(LIMIT_RACES):
-            loaded: GroupLoaded = await self._execute(LoadGroup(slot))
+            loaded: GroupLoaded = await self.execute(LoadGroup(slot))
             document = loaded.document
             if document is None or document.state == "removed":
                 fresh = GroupState(partitions, session_ms)
@@ -196,11 +204,36 @@ class Lifecycle:
                 return OpenGroup(_same_session(slot, document, session_ms), format_position(loaded.end))
         raise _contended("group", slot.group)
 
+    async def pause_group(self, slot: GroupSlot) -> None:
+        """Have the members hand every partition back, as each drains, and claim none.
+
+        Raises:
+            NonExistentGroup: there is none of that name.
+        """
+        await self._switch(slot, Paused())
+
+    async def resume_group(self, slot: GroupSlot) -> None:
+        """Let the members of a paused group go on.
+
+        Raises:
+            NonExistentGroup: there is none of that name.
+        """
+        await self._switch(slot, Resumed())
+
+    async def _switch(self, slot: GroupSlot, event: Paused | Resumed) -> None:
+        for _ in range(LIMIT_RACES):
+            document = await self._existing(slot)
+            after = document.on(event)
+            if after is document:
+                return
+            await self._write(slot, document, after, type(event).__name__.lower())
+        raise _contended("group", slot.group)
+
     async def remove_group(self, slot: GroupSlot) -> None:
         """Remove a group: it holds nothing back any more, and members that still run get ``GroupRemoved``.
 
         Raises:
-            GroupNotEmpty: it has members.
+            GroupNotEmpty: it has members and is not paused, or they have yet to hand something back.
         """
         for _ in range(LIMIT_RACES):
             document = await self._document(slot)
@@ -210,50 +243,80 @@ class Lifecycle:
                 await self._remove_lanes(slot, document)
             else:
                 _refuse_members(slot, document, "removed")
+                for number in range(document.partitions):
+                    await self._free_lane(slot, document, number, "removed")
                 await self._write(slot, document, document.on(Removing()), "removing")
         raise _contended("group", slot.group)
 
     async def reset_group(self, slot: GroupSlot, start: bytes) -> None:
-        """Move a group without members to another place in every partition, forgetting what is finished.
+        """Move a group to another place in every partition, forgetting what is finished.
 
         Raises:
-            GroupNotEmpty: it has members.
+            NonExistentGroup: there is none of that name.
+            GroupNotEmpty: it has members and is not paused, or they have yet to hand something back.
+            StreamLost: a partition is gone.
         """
-        document = await self._document(slot)
-        if document is None:
-            raise StreamError(f"there is no group {slot.group!r}", stream=slot.stream, group=slot.group)
+        document = await self._existing(slot)
         _refuse_members(slot, document, "moved")
         for number in range(document.partitions):
-            lane = PartitionSlot(slot.stream, number)
-            probed: Probed | Gone = await self._execute(Probe(lane, slot.group))
+            await self._free_lane(slot, document, number, "moved")
+        for number in range(document.partitions):
+            await self._reset_lane(slot, document, number, start)
+
+    async def _reset_lane(self, slot: GroupSlot, document: GroupState, number: int, start: bytes) -> None:
+        lane = PartitionSlot(slot.stream, number)
+        for _ in range(LIMIT_RACES):
+            probed = await self._free_lane(slot, document, number, "moved")
             if isinstance(probed, Gone):
                 raise stream_lost(lane)
-            await self._execute(
-                Release(lane, slot.group, "", probed.epoch, evict=probed.owner, start=start)  # nobody owns it now
+            release = Release(lane, slot.group, "", probed.epoch, evict=probed.owner, start=start)
+            if isinstance(await self.execute(release), Released):
+                return
+        raise _contended("group", slot.group)
+
+    async def _free_lane(self, slot: GroupSlot, document: GroupState, number: int, verb: str) -> Probed | Gone:
+        """Return a lane that no member holds; who is no member any more holds nothing that counts."""
+        probed: Probed | Gone = await self.execute(Probe(PartitionSlot(slot.stream, number), slot.group))
+        if isinstance(probed, Probed) and probed.owner in document.members:
+            raise GroupNotEmpty(
+                f"{probed.owner} has yet to hand partition {number} of {slot.stream!r} back to group {slot.group!r}: "
+                f"wait until its handlers have ended before it is {verb}",
+                stream=slot.stream,
+                group=slot.group,
+                partition=number,
             )
+        return probed
+
+    async def _existing(self, slot: GroupSlot) -> GroupState:
+        document = await self._document(slot)
+        if document is None or document.state in ("removing", "removed"):
+            raise no_such_group(slot)
+        if document.state == "creating":
+            raise _contended("group", slot.group)
+        return document
 
     async def _document(self, slot: GroupSlot) -> GroupState | None:
-        loaded: GroupLoaded = await self._execute(LoadGroup(slot))
+        loaded: GroupLoaded = await self.execute(LoadGroup(slot))
         return loaded.document
 
     async def _create_lanes(self, slot: GroupSlot, document: GroupState, start: bytes) -> None:
         for number in range(document.partitions):
             lane = PartitionSlot(slot.stream, number)
-            if isinstance(await self._execute(CreateLane(lane, slot.group, start)), Gone):
+            if isinstance(await self.execute(CreateLane(lane, slot.group, start)), Gone):
                 raise stream_lost(lane)
         await self._write(slot, document, document.on(Readied()), "readied")
 
     async def _remove_lanes(self, slot: GroupSlot, document: GroupState) -> None:
         for number in range(document.partitions):
-            await self._execute(DropLane(PartitionSlot(slot.stream, number), slot.group))
+            await self.execute(DropLane(PartitionSlot(slot.stream, number), slot.group))
         await self._write(slot, document, document.on(Removed()), "removed")
 
     async def _write(self, slot: GroupSlot, before: GroupState | None, after: GroupState, cause: str) -> None:
         """Try once; whoever lost the race looks again at what stands there."""
-        version = self._nonce()
+        version = self.nonce()
         expect = before.version if before is not None else None
         event = Changed(version, cause, "", tuple(sorted(before.members)) if before is not None else ())
-        reply = await self._execute(UpdateGroup(slot, expect, evolve(after, version=version), event))
+        reply = await self.execute(UpdateGroup(slot, expect, evolve(after, version=version), event))
         assert isinstance(reply, GroupUpdated | GroupConflict)  # noqa: S101 - nobody is expired by these writes
 
 
@@ -279,10 +342,11 @@ def _same_session(slot: GroupSlot, document: GroupState, session_ms: int) -> Gro
 
 
 def _refuse_members(slot: GroupSlot, document: GroupState, verb: str) -> None:
-    if document.members:
+    if document.members and document.state != "paused":
         names = ", ".join(sorted(document.members)[:3])
         raise GroupNotEmpty(
-            f"group {slot.group!r} has {len(document.members)} members ({names}): stop them before it is {verb}",
+            f"group {slot.group!r} has {len(document.members)} members ({names}): "
+            f"stop them, or pause the group, before it is {verb}",
             stream=slot.stream,
             group=slot.group,
         )

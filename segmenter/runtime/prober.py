@@ -3,64 +3,80 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import math
 
 from segmenter.core.beats import BEATS_PER_SESSION
 from segmenter.core.command import Gone
 from segmenter.core.log import parse_position
+from segmenter.core.observations import Congested
 from segmenter.core.partition import Probe, Probed
 from segmenter.errors import BackendError, SegmenterError
-from segmenter.port import Session
 from segmenter.runtime.failures import stream_lost
 from segmenter.runtime.holding import Holding
-from segmenter.runtime.holdings import Holdings
+from segmenter.runtime.ties import Ties
 
 __all__ = ["Prober"]
 
 
 class Prober:
-    """Probes each holding once a beat, unless a commit has just told the same."""
+    """Probes each holding once a beat, unless a commit has just told the same.
 
-    def __init__(
-        self,
-        session: Session,
-        holdings: Holdings,
-        group: str,
-        session_s: float,
-        *,
-        refused: Callable[[int], None],
-        failed: Callable[[SegmenterError], None],
-    ) -> None:
-        self._session = session
-        self._holdings = holdings
-        self._group = group
-        self._interval_s = session_s / BEATS_PER_SESSION
-        self._refused = refused
-        self._failed = failed
+    Commits do not tell what is asked of it: in case an announcement got lost, it is probed once a session all the same.
+    """
+
+    def __init__(self, ties: Ties, session_s: float) -> None:
+        self._ties = ties
+        self._session_s = session_s
 
     def start_due(self, now: float) -> None:
         """Probe the holdings that nothing was heard of for a beat."""
-        for holding in self._holdings:
-            if now - holding.confirmed_at >= self._interval_s and not holding.draining:
-                holding.confirmed_at = now
-                probing = self._session.execute(Probe(holding.slot, self._group))
+        for holding in self._ties.holdings:
+            if self._due(holding, now) and not holding.draining:
+                holding.confirmed_at = holding.looked_at = now
+                probing = self._ties.session.execute(Probe(holding.slot, self._ties.group))
                 probing.add_done_callback(lambda future, holding=holding: self._answered(holding, future))  # type: ignore[misc]
 
+    def _due(self, holding: Holding, now: float) -> bool:
+        unheard = now - holding.confirmed_at >= self._session_s / BEATS_PER_SESSION
+        return unheard or now - holding.looked_at >= self._session_s
+
+    def look(self, partition: int) -> None:
+        """Probe a holding in the next turn."""
+        holding = self._ties.holdings.at(partition)
+        if holding is not None:
+            holding.confirmed_at = -math.inf
+            self._ties.wake()
+
     def _answered(self, holding: Holding, future: asyncio.Future[Probed | Gone]) -> None:
-        held = self._holdings.at(holding.partition, holding.grant.epoch) is holding
+        held = self._ties.holdings.at(holding.partition, holding.grant.epoch) is holding
         if future.cancelled() or not held or holding.draining:
             return
         error = future.exception()
         if error is None:
             self._judge(holding, future.result())
         elif isinstance(error, SegmenterError) and not (isinstance(error, BackendError) and error.retriable):
-            self._failed(error)
+            self._ties.failed(error)
 
     def _judge(self, holding: Holding, reply: Probed | Gone) -> None:
         if isinstance(reply, Gone) or reply.incarnation != holding.grant.incarnation:
-            self._failed(stream_lost(holding.slot))
+            self._ties.failed(stream_lost(holding.slot))
         elif not self._sound(holding, reply):
-            self._refused(holding.partition)  # claiming again tells what is left
+            self._ties.refused(holding.partition)  # claiming again tells what is left
+        else:
+            self._look_aside(holding, reply)
+
+    def _look_aside(self, holding: Holding, probed: Probed) -> None:
+        """Others take away dead letters, and leave requests for the parked ones."""
+        parking = holding.lanes.parking
+        was_full = parking.full
+        parking.told(probed.dead, probed.requests)
+        if not parking.idle:
+            holding.lanes.changed()
+        if parking.full and not holding.congested:
+            self._ties.observe(Congested(holding.member, holding.partition, probed.parked, probed.dead))
+        holding.congested = parking.full
+        if parking.requests or was_full:
+            self._ties.wake()
 
     @staticmethod
     def _sound(holding: Holding, probed: Probed) -> bool:

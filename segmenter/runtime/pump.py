@@ -9,26 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 from segmenter.config import ConsumerOptions
 from segmenter.core import signals as sig
 from segmenter.core.beats import BEATS_PER_SESSION, LEASE_SHARE
-from segmenter.core.command import Command, Cursor, GroupSlot
-from segmenter.core.group import GroupState, UpdateGroup
-from segmenter.core.machine import advance
+from segmenter.core.command import Cursor, GroupSlot
+from segmenter.core.continuity import Cut
+from segmenter.core.events import Announcement, Asked, Changed
+from segmenter.core.group import GroupState
 from segmenter.core.member import Member
 from segmenter.core.message import Message
 from segmenter.core.observations import Admitted, Departed, Observation, Stalled
-from segmenter.core.partition import Release
-from segmenter.errors import BackendError, ConsumerDead, SegmenterError
+from segmenter.errors import ConsumerDead, SegmenterError
 from segmenter.port import Session
 from segmenter.runtime.alarm import Alarm
 from segmenter.runtime.backoff import LIMIT_S, Backoff
 from segmenter.runtime.committer import Committer
 from segmenter.runtime.custody import Custody
+from segmenter.runtime.driver import Driver
 from segmenter.runtime.endings import ending
 from segmenter.runtime.failures import as_segmenter_error, handler_stuck
 from segmenter.runtime.heart import Heart
@@ -39,10 +38,12 @@ from segmenter.runtime.host import Host
 from segmenter.runtime.lease import Lease
 from segmenter.runtime.prober import Prober
 from segmenter.runtime.reader import READ_WAIT_S, Reader
+from segmenter.runtime.redriver import Redriver
+from segmenter.runtime.standstill import Standstill
+from segmenter.runtime.ties import Ties
 
 __all__ = ["Pump"]
 
-STALLED_S = 1.0  # without a message handed out or settled, while some are in flight: worth a word
 FAREWELL_S = 5.0  # at most, from having nothing in flight to being gone
 
 
@@ -60,6 +61,7 @@ class Pump:
         heart: Heart,
         host: Host,
         hooks: Hooks,
+        place: object = None,
     ) -> None:
         self._slot = slot
         self._options = options
@@ -67,51 +69,36 @@ class Pump:
         self._host = host
         self._hooks = hooks
         self._loop = asyncio.get_running_loop()
-        self._backoff = Backoff(host.chance, min(LIMIT_S, options.session_timeout_s / BEATS_PER_SESSION))
         self._holdings = Holdings(host.clock, LEASE_SHARE * options.session_timeout_s)
         self._custody = Custody(
-            slot, self._holdings, hooks, host, touched=self._touched, observe=self._observe, pump=self
-        )
-        self._reader = Reader(
-            session,
-            Cursor(slot, events_end),
-            self._holdings,
-            options,
-            backoff=self._backoff,
-            cut=lambda partition, cut: self._custody.tell_cut(self._member.me, partition, cut),
-            heard=lambda event: self.tell(sig.Heard(event)),
-            failed=self.end,
-            wake=self.wake,
-        )
-        self._committer = Committer(
-            session,
-            self._holdings,
-            interval_s=options.commit_interval_s,
-            backoff=self._backoff,
-            leased=lambda: self._lease.valid,
-            refused=self._refused,
-            failed=self.end,
-            wake=self.wake,
-        )
-        self._lease = Lease(
-            heart,
             slot,
-            options.session_timeout_s,
-            clock=host.clock,
-            stall_s=max(options.max_processing_time_s, 2 * READ_WAIT_S),
-            known=lambda: self._member.document.version,
-            tell=lambda event: self._from_thread(self.tell, event),
-            stuck=lambda stall_s: self._from_thread(self.end, handler_stuck(slot, stall_s)),
-            failed=lambda error: self._from_thread(self.end, error),
+            self._holdings,
+            hooks,
+            host,
+            touched=self._touched,
+            observe=self._observe,
+            pump=self,
+            place=place,
         )
-        self._prober = Prober(
-            session, self._holdings, slot.group, options.session_timeout_s, refused=self._refused, failed=self.end
+        ties = Ties(
+            session,
+            slot.group,
+            self._holdings,
+            Backoff(host.chance, min(LIMIT_S, options.session_timeout_s / BEATS_PER_SESSION)),
+            self.wake,
+            self._observe,
+            lambda partition: self.tell(sig.Refused(partition)),
+            self.end,
         )
-        self._member = self._new_member(document)
-        self._joining: tuple[UpdateGroup | None, float] = (None, 0.0)  # the last change asked for, and when
-        self._inbox: deque[sig.Event] = deque()
+        self._reader = Reader(ties, Cursor(slot, events_end), options, heard=self._heard, cut=self._cut)
+        self._committer = Committer(ties, options.commit_interval_s, lambda: self._lease.valid)
+        self._prober = Prober(ties, options.session_timeout_s)
+        self._redriver = Redriver(ties)
+        self._driver = Driver(ties, self._new_member(document), self._custody, host.clock)
+        self._lease = self._new_lease(heart)
         self._alarm = Alarm(host.clock)
-        self._moved_at = math.inf  # when a message was last handed out or settled; inf once standstill was reported
+        self._standstill = Standstill(self._holdings, host.clock)
+        self._patience_s = options.max_processing_time_s  # until a message that is not settled is taken back
         self._leaving = False
         self._admitted: asyncio.Future[None] = self._loop.create_future()
         self.failure: SegmenterError | None = None  # why it ended, if not because it was asked to
@@ -135,7 +122,7 @@ class Pump:
     @property
     def member(self) -> str:
         """The id under which the consumer is a member at present."""
-        return self._member.me
+        return self._driver.member.me
 
     @property
     def partitions(self) -> list[int]:
@@ -150,19 +137,30 @@ class Pump:
         """
         await asyncio.shield(self._admitted)
 
+    def attend(self, offered: Callable[[Holding], None]) -> None:
+        """Offer each holding that has something to start to whoever runs handlers, times them and ends them."""
+        self._patience_s = math.inf
+        self._holdings.offered = offered
+
     @property
-    def may_start(self) -> bool:
+    def open(self) -> bool:
         """Whether messages may be started, those handed out before included; readable in any thread."""
         return self._lease.valid and not self._leaving
 
-    def take(self, limit: int, *, whole_batch: bool, one_partition: bool = False) -> list[Message]:
-        """Hand out what may start now; nothing once the lease is over."""
-        if not self.may_start:
+    def may_start(self, holding: Holding) -> bool:
+        """Whether a message of a holding that was handed out may be started."""
+        return self.open and self._holdings.open(holding)
+
+    def take(
+        self, limit: int, *, whole_batch: bool, one_partition: bool = False, of: Holding | None = None
+    ) -> list[Message]:
+        """Hand out what may start now, of one holding or of all in turn; nothing once the lease is over."""
+        if not self.open:
             self._holdings.available.clear()
             return []
-        taken = self._holdings.take(limit, whole_batch=whole_batch, one_partition=one_partition)
+        taken = self._holdings.take(limit, whole_batch=whole_batch, one_partition=one_partition, of=of)
         if taken:
-            self._moved_at = self._host.clock()
+            self._standstill.moved()
         return taken
 
     async def available(self, timeout_s: float | None) -> None:
@@ -200,16 +198,19 @@ class Pump:
             await done
 
     def leave(self, *, drain: bool) -> None:
-        """Hand everything over and end; with ``drain``, when what is in flight is settled or has had its time."""
+        """Hand everything over and end; with ``drain``, when what is in flight is settled or has had its time.
+
+        Where handlers are attended to, that is when ``give_back`` is called.
+        """
         self._leaving = True
         self._holdings.available.set()
         self.tell(sig.Leave())
-        if drain:
-            self._loop.call_later(self._options.drain_timeout_s, self._give_back)
-        else:
-            self._give_back()
+        if not drain:
+            self.give_back()
+        elif self._holdings.offered is None:
+            self._loop.call_later(self._options.drain_timeout_s, self.give_back)
 
-    def _give_back(self) -> None:
+    def give_back(self) -> None:
         """What is still in flight no longer counts; if the server does not answer either, go without a word."""
         for holding in self._holdings:
             holding.lanes.stop()
@@ -218,17 +219,22 @@ class Pump:
         self._loop.call_later(FAREWELL_S, self.end, None)
 
     def tell(self, event: sig.Event) -> None:
-        """Feed the machine in the next turn."""
-        self._inbox.append(event)
-        self.wake()
+        """Have the machine told in the next turn."""
+        self._driver.tell(event)
 
     def _from_thread(self, call: Callable[..., None], *arguments: object) -> None:
         """Make a call that comes from the heart's thread."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(call, *arguments)
 
-    def _refused(self, partition: int) -> None:
-        self.tell(sig.Refused(partition))
+    def _heard(self, event: Changed | Announcement) -> None:
+        if isinstance(event, Asked):
+            self._prober.look(event.partition)
+        else:
+            self.tell(sig.Heard(event))
+
+    def _cut(self, partition: int, cut: Cut) -> None:
+        self._custody.tell_cut(self._driver.member.me, partition, cut)
 
     def wake(self) -> None:
         """Have a turn soon."""
@@ -239,12 +245,12 @@ class Pump:
     def _turn(self) -> None:
         now = self._lease.turned_at = self._host.clock()
         self._watch_time(now)
-        while self._inbox and not self.ended.is_set():
-            self._advance(self._inbox.popleft())
+        self._driver.catch_up()
         if self.ended.is_set():
             return
         for holding in self._holdings:
             self._watch_holding(holding, now)
+        self._redriver.start_due()
         self._committer.start_due(now)
         self._prober.start_due(now)
         self._reader.start()
@@ -254,31 +260,25 @@ class Pump:
         """Turn the passing of time into events."""
         if self._lease.over:
             self._lease.end()
-            self._inbox.append(sig.LeaseOver())
-        if self._member.timer is not None and self._member.timer <= now:
-            self._inbox.append(sig.Tick())
-        if now - self._moved_at >= STALLED_S:
-            self._moved_at = math.inf
-            keys = tuple(key for holding in self._holdings for key in holding.lanes.waiting_keys)
-            if keys and not self._holdings.available.is_set():
-                self._observe(Stalled(self._member.me, keys))
+            self.tell(sig.LeaseOver())
+        timer = self._driver.member.timer
+        if timer is not None and timer <= now:
+            self.tell(sig.Tick())
+        if keys := self._standstill.keys(now):
+            self._observe(Stalled(self._driver.member.me, keys))
 
     def _watch_holding(self, holding: Holding, now: float) -> None:
         """Take back what took too long, release what is drained, and let the rest take its turn."""
-        deadline = now - self._options.max_processing_time_s
+        deadline = now - self._patience_s
         if holding.lanes.oldest_start is not None and holding.lanes.oldest_start <= deadline:
             holding.lanes.take_back_before(deadline)
         if (drained := holding.drained()) is not None:
-            holding.draining = False
-            self._advance(drained)
+            self._driver.advance(drained)
         self._holdings.consider(holding)
 
     def _set_alarm(self, now: float) -> None:
-        due = [now + READ_WAIT_S, self._member.timer, self._moved_at + STALLED_S, self._lease.until]
-        for holding in self._holdings:
-            oldest = holding.lanes.oldest_start
-            due += [holding.dirty_since + self._options.commit_interval_s, holding.lanes.due]
-            due.append(None if oldest is None else oldest + self._options.max_processing_time_s)
+        due = [now + READ_WAIT_S, self._driver.member.timer, self._standstill.at, self._lease.until]
+        due += self._holdings.due(self._options.commit_interval_s, self._patience_s)
         self._alarm.set(min(at for at in due if at is not None))
 
     def _touched(self, holding: Holding) -> None:
@@ -286,9 +286,9 @@ class Pump:
 
         This runs for every message, so whatever is done once for many of them stands behind a condition.
         """
-        self._moved_at = now = self._host.clock()
+        self._standstill.moved()
         if holding.dirty_since == math.inf:
-            holding.dirty_since = now
+            holding.dirty_since = now = self._host.clock()
             if now + self._options.commit_interval_s < self._alarm.at:
                 self.wake()
         if holding.lanes.startable:
@@ -297,7 +297,20 @@ class Pump:
         elif holding.draining or not holding.lanes.in_flight:
             self.wake()
 
-    # --- the machine ------------------------------------------------------------------------------------------------
+    # --- membership -------------------------------------------------------------------------------------------------
+
+    def _new_lease(self, heart: Heart) -> Lease:
+        return Lease(
+            heart,
+            self._slot,
+            self._options.session_timeout_s,
+            clock=self._host.clock,
+            stall_s=max(self._options.max_processing_time_s, 2 * READ_WAIT_S),
+            known=lambda: self._driver.member.document.version,
+            tell=lambda event: self._from_thread(self.tell, event),
+            stuck=lambda stall_s: self._from_thread(self.end, handler_stuck(self._slot, stall_s)),
+            failed=lambda error: self._from_thread(self.end, error),
+        )
 
     def _new_member(self, document: GroupState) -> Member:
         return Member(
@@ -307,55 +320,15 @@ class Pump:
             rebalance_delay_s=self._options.rebalance_delay_s,
             document=document,
             seat=self._options.instance_id,
+            window=self._options.read_ahead,
             immediate=self._options.takeover == "immediate",
         )
-
-    def _advance(self, event: sig.Event) -> None:
-        self._member, effects = advance(self._member, event, self._host.clock())
-        for effect in effects:
-            self._do(effect)
-
-    def _do(self, effect: sig.Effect) -> None:
-        match effect:
-            case sig.Execute(command, again):
-                self._execute(command) if not again else self._execute_again(command)
-            case sig.Fetch(partition, grant):
-                self._custody.fetch(self._member.me, partition, grant)
-            case sig.Stop(partition):
-                self._custody.stop(partition)
-            case sig.Drop(partition):
-                self._custody.drop(partition)
-            case sig.Emit(observation):
-                self._observe(observation)
-
-    def _execute(self, command: Command[Any, Any]) -> None:
-        if isinstance(command, UpdateGroup) and command != self._joining[0]:
-            self._joining = (command, self._host.clock())
-        if not self.ended.is_set():
-            self._session.execute(command).add_done_callback(lambda future: self._answered(command, future))
-
-    def _execute_again(self, command: Command[Any, Any]) -> None:
-        self._loop.call_later(self._backoff.next_s(), self._execute, command)
-
-    def _answered(self, command: Command[Any, Any], future: asyncio.Future[Any]) -> None:
-        if future.cancelled() or self.ended.is_set():
-            return
-        error = future.exception()
-        if error is None:
-            self._backoff.reset()
-            if isinstance(command, Release):
-                self._custody.released(command, future.result())
-            self.tell(sig.Replied(command, future.result()))
-        elif isinstance(error, BackendError) and error.retriable:
-            self.tell(sig.Unanswered(command))
-        else:
-            self.end(error)
 
     def _observe(self, observation: Observation) -> None:
         for observer in self._hooks.observers:
             observer(observation)
         if isinstance(observation, Admitted):
-            self._lease.begin(observation.member, self._joining[1])
+            self._lease.begin(observation.member, self._driver.changed_at)
             if not self._admitted.done():
                 self._admitted.set_result(None)
         error = ending(observation, self._slot, self._options)
@@ -367,7 +340,9 @@ class Pump:
     def _depart(self, reason: str) -> None:
         self._lease.end()
         if reason == "expelled" and not self._leaving:
-            self._member = self._new_member(self._member.document)
+            for partition in self._holdings.partitions:  # released, and the answer has not come
+                self._custody.drop(partition)
+            self._driver.member = self._new_member(self._driver.member.document)
             self.tell(sig.Join())
         else:
             self.end(None)
@@ -380,6 +355,7 @@ class Pump:
             return
         if error is not None:
             self.failure = as_segmenter_error(error)
+        self._driver.stopped = True
         self.ended.set()
         self._holdings.available.set()
         self.wake()

@@ -14,9 +14,7 @@ from segmenter.core.events import Announcement, Changed, announcement_of
 from segmenter.core.lanes import KeyLanes
 from segmenter.core.reading import LIMIT_CURSORS, Plan, plan
 from segmenter.errors import BackendError
-from segmenter.port import Session
-from segmenter.runtime.backoff import Backoff
-from segmenter.runtime.holdings import Holdings
+from segmenter.runtime.ties import Ties
 
 __all__ = ["READ_WAIT_S", "Reader"]
 
@@ -28,26 +26,18 @@ class Reader:
 
     def __init__(
         self,
-        session: Session,
+        ties: Ties,
         events: Cursor,
-        holdings: Holdings,
         options: ConsumerOptions,
         *,
-        backoff: Backoff,
         heard: Callable[[Changed | Announcement], None],
         cut: Callable[[int, Cut], None],
-        failed: Callable[[BaseException], None],
-        wake: Callable[[], None],
     ) -> None:
-        self._session = session
+        self._ties = ties
         self._events = events
-        self._holdings = holdings
         self._options = options
-        self._backoff = backoff
         self._heard = heard
         self._cut = cut
-        self._failed = failed
-        self._wake = wake
         self._loop = asyncio.get_running_loop()
         self._under_way: asyncio.Future[ReadReply] | None = None
         self._asked: tuple[KeyLanes, ...] = ()
@@ -70,39 +60,39 @@ class Reader:
 
     def _with_room(self) -> list[KeyLanes]:
         messages, size_bytes = self._options.read_ahead, self._options.read_ahead_bytes
-        return [holding.lanes for holding in self._holdings if holding.wants_more(messages, size_bytes)]
+        return [holding.lanes for holding in self._ties.holdings if holding.wants_more(messages, size_bytes)]
 
     def _read(self, planned: Plan) -> None:
         self._turn += 1
         self._asked = planned.holds
-        self._under_way = self._session.read(planned.read)
+        self._under_way = self._ties.session.read(planned.read)
         self._under_way.add_done_callback(lambda future: self._answered(planned, future))
 
     def _answered(self, planned: Plan, future: asyncio.Future[ReadReply]) -> None:
         self._under_way = None
-        self._wake()
+        self._ties.wake()
         if future.cancelled():
             return
         error = future.exception()
         if error is None:
-            self._backoff.reset()
+            self._ties.backoff.reset()
             self._deliver(planned, future.result())
         elif isinstance(error, BackendError) and error.retriable:
-            wait_s = self._backoff.next_s()
+            wait_s = self._ties.backoff.next_s()
             self._not_before = self._loop.time() + wait_s
-            self._loop.call_later(wait_s, self._wake)
+            self._loop.call_later(wait_s, self._ties.wake)
         else:
-            self._failed(error)
+            self._ties.failed(error)
 
     def _deliver(self, planned: Plan, reply: ReadReply) -> None:
-        current = {holding.lanes: holding for holding in self._holdings if not holding.draining}
+        current = {holding.lanes: holding for holding in self._ties.holdings if not holding.draining}
         for lanes, entries in planned.matching(reply):
             holding = current.get(lanes)
             if holding is not None:
                 cut = holding.offer(entries)
                 if cut is not None:
                     self._cut(holding.partition, cut)
-                self._holdings.consider(holding)
+                self._ties.holdings.consider(holding)
         for entry in reply.get(self._events_log, ()):
             self._events = evolve(self._events, after=entry[0])
             event = announcement_of(entry)

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 
-from segmenter.core.log import format_position, parse_position
+from segmenter.core.log import parse_position
 
-__all__ = ["Receipts", "ids_of"]
+__all__ = ["Receipts"]
 
 LIMIT_RECEIPTS = 1_000  # batches remembered
-
-
-def ids_of(first: bytes, count: int) -> list[str]:
-    """Return the ids of a batch, which stands in the log contiguously."""
-    ms, seq = parse_position(first)
-    return [format_position((ms, seq + n)).decode() for n in range(count)]
 
 
 class Receipts:
@@ -32,10 +26,16 @@ class Receipts:
         return [
             entry_id
             for first, count, first_id in self._batches
-            for number, entry_id in enumerate(ids_of(first_id, count), first)
+            for number, entry_id in enumerate(_ids_of(first_id, count), first)
             if number > last
         ]
 
     def clear(self) -> None:
         """Forget all: a new epoch begins."""
         self._batches.clear()
+
+
+def _ids_of(first: bytes, count: int) -> list[str]:
+    """Return the ids of a batch, which stands in the log contiguously."""
+    ms, seq = parse_position(first)
+    return [f"{ms}-{number}" for number in range(seq, seq + count)]

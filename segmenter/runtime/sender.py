@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from attrs import define, frozen
+from attrs import define
 
 from segmenter.config import LIMIT_BATCH, LIMIT_BATCH_BYTES, StreamOptions
 from segmenter.core.command import Gone, PartitionSlot
-from segmenter.core.log import Record
+from segmenter.core.log import Records, parse_position
 from segmenter.core.retention import (
     Append,
     Appended,
@@ -42,28 +42,14 @@ from segmenter.runtime.failures import (
     stream_lost,
     too_few_copies,
 )
-from segmenter.runtime.receipts import Receipts, ids_of
+from segmenter.runtime.parcels import Bag, Parcel, Parts, Waiting
+from segmenter.runtime.receipts import Receipts
+from segmenter.runtime.sent import Place, Sent
 
-__all__ = ["Outbox", "Sent"]
+__all__ = ["Outbox", "Outboxes"]
 
 LIMIT_RENEWALS = 3  # of the producer epoch for one batch
 FORGET_DEADLINES = 10  # send time-outs that a silent producer is remembered for
-
-
-@frozen
-class Sent:
-    """A message stands in the stream, for good as far as the server keeps what it acknowledges."""
-
-    partition: int
-    id: str
-
-
-@define
-class Parcel:
-    """Records that were handed over together, and the promise of what became of them."""
-
-    records: Sequence[Record]
-    done: asyncio.Future[list[Sent]]
 
 
 @define
@@ -101,8 +87,9 @@ class Outbox:
         self._make_room = make_room
         self._backoff = Backoff(chance)
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[Parcel] = deque()
-        self._flying: list[Parcel] = []
+        self._waiting: deque[Waiting] = deque()
+        self._bag: Bag | None = None  # the last one that waits, if sends may still join it
+        self._flying: list[tuple[Waiting, int]] = []  # and of how many records each is
         self._flight: Flight | None = None
         self._epoch = 1
         self._next = 1  # sequence number of the next record
@@ -110,14 +97,31 @@ class Outbox:
         self._acknowledged_at = self._loop.time()
         self._scheduled = False
 
-    def add(self, records: Sequence[Record]) -> asyncio.Future[list[Sent]]:
-        """Hand records over; the future tells where they stand once they do."""
-        parcel = Parcel(records, self._loop.create_future())
-        self._waiting.append(parcel)
+    def send(self, parts: Parts) -> asyncio.Future[Sent]:
+        """Hand a record over; the future tells where it stands once it does."""
+        promise: asyncio.Future[Sent] = self._loop.create_future()
+        if self._bag is None or not self._bag.add(parts, promise):
+            self._bag = Bag(self._limit)
+            self._bag.add(parts, promise)
+            self._wait(self._bag)
+        return promise
+
+    def send_many(self, records: Records) -> asyncio.Future[Place]:
+        """Hand records over that fit into one batch; the future tells where the first of them stands once it does."""
+        promise: asyncio.Future[Place] = self._loop.create_future()
+        self._bag = None  # what is sent after them goes behind them
+        self._wait(Parcel(records, promise))
+        return promise
+
+    def _wait(self, waiting: Waiting) -> None:
+        self._waiting.append(waiting)
         if not self._scheduled and self._flight is None:
             self._scheduled = True
             self._loop.call_soon(self._flush)  # so that the sends of one turn of the loop make one batch
-        return parcel.done
+
+    @property
+    def _limit(self) -> int:
+        return min(LIMIT_BATCH, self._capacity())
 
     def close(self, error: SegmenterError) -> None:
         """Give up what has not been sent, and say that what is in flight is unknown."""
@@ -134,30 +138,28 @@ class Outbox:
             self._flight = Flight(self._append(records), self._loop.time() + self._options.send_timeout_s)
             self._send()
 
-    def _next_batch(self) -> list[Record]:
-        """Whole parcels up to the limits; a parcel that nobody waits for any more is left out."""
-        records: list[Record] = []
-        size = 0
-        limit = min(LIMIT_BATCH, self._capacity())
+    def _next_batch(self) -> Records:
+        """What waits, as a whole and up to the limits, but for what nobody waits for any more."""
+        batch: list[Records] = []
+        count, size, limit = 0, 0, self._limit
         while self._waiting:
-            parcel = self._waiting[0]
-            if parcel.done.cancelled():
-                self._waiting.popleft()
-                continue
-            size += sum(len(record.data) + len(record.key) for record in parcel.records)
-            if records and (len(records) + len(parcel.records) > limit or size > LIMIT_BATCH_BYTES):
+            records = self._waiting[0].records()
+            count, size = count + len(records), size + records.size
+            if batch and (count > limit or size > LIMIT_BATCH_BYTES):
                 break
-            records += parcel.records
-            self._flying.append(self._waiting.popleft())
-        return records
+            batch.append(records)
+            self._flying.append((self._waiting.popleft(), len(records)))
+        if not self._waiting:
+            self._bag = None
+        return Records.joined(batch)
 
-    def _append(self, records: Sequence[Record]) -> Append:
+    def _append(self, records: Records) -> Append:
         return Append(
             slot=self._slot,
             producer=self._producer,
             epoch=self._epoch,
             first=self._next,
-            records=tuple(records),
+            records=records,
             capacity=self._capacity(),
             layout=self._layout,
             overflow="drop_oldest" if self._options.on_full == "drop_oldest" else "refuse",
@@ -207,11 +209,10 @@ class Outbox:
         self._next += len(command.records)
         self._acknowledged_at = self._loop.time()
         self._backoff.reset()
-        ids = iter(ids_of(first_id, len(command.records)))
-        for parcel in self._flying:
-            sent = [Sent(self._slot.partition, next(ids)) for _ in parcel.records]
-            if not parcel.done.done():
-                parcel.done.set_result(sent)
+        ms, first = parse_position(first_id)
+        for flown, count in self._flying:
+            flown.deliver((self._slot.partition, ms, first))
+            first += count
         self._finish()
 
     def _finish(self) -> None:
@@ -256,8 +257,8 @@ class Outbox:
             self._begin_epoch(self._epoch + 1)  # should it come late, it must not be taken for the next one
             if isinstance(error, BackendError | StreamFull):  # true of the last attempt, and not of all
                 error = send_unknown(self._slot, self._options.send_timeout_s, error)
-        for parcel in self._flying:
-            _fail(parcel, error)
+        for flown, _ in self._flying:
+            flown.fail(error)
         self._finish()
 
     # --- the sequence -----------------------------------------------------------------------------------------------
@@ -296,13 +297,22 @@ class Outbox:
         return self._loop.time() - self._acknowledged_at >= self._remembered_s
 
     def _fail_all(self, error: SegmenterError) -> None:
-        waiting, self._waiting = self._waiting, deque()
-        for parcel in (*self._flying, *waiting):
-            _fail(parcel, error)
+        failed = [*(flown for flown, _ in self._flying), *self._waiting]
+        self._waiting.clear()
+        self._bag = None
         self._flying = []
         self._flight = None
+        for each in failed:
+            each.fail(error)
 
 
-def _fail(parcel: Parcel, error: SegmenterError) -> None:
-    if not parcel.done.done():
-        parcel.done.set_exception(error)
+class Outboxes(dict[int, Outbox]):
+    """The way into each partition, made when it is first taken: looking one up is all that a send pays for it."""
+
+    def __init__(self, make: Callable[[int], Outbox]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, partition: int) -> Outbox:
+        outbox = self[partition] = self._make(partition)
+        return outbox

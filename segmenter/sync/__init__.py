@@ -18,6 +18,7 @@ change hands, in bulk; the rest is what users hold.
 
 from segmenter.sync.consumer import Consumer
 from segmenter.sync.segmenter import Segmenter
+from segmenter.sync.shelves import Shelves
 from segmenter.sync.stream import Stream
 
-__all__ = ["Consumer", "Segmenter", "Stream"]
+__all__ = ["Consumer", "Segmenter", "Shelves", "Stream"]

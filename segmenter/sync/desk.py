@@ -13,14 +13,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable
 from functools import partial
 from threading import get_ident
 from typing import Any, TypeVar
 
 from segmenter.core.beats import BEATS_PER_SESSION
+from segmenter.core.forward import Outgoing
 from segmenter.core.lanes import KeyLanes
-from segmenter.core.message import SETTLED, STARTED, Message
+from segmenter.core.message import READY, STARTED, Message
+from segmenter.core.refusals import out_of_order, stale
 from segmenter.errors import ConsumerError
 from segmenter.runtime.failures import thread_stuck
 from segmenter.runtime.heart import STUCK_BEATS
@@ -30,6 +32,7 @@ from segmenter.sync.portal import Portal
 __all__ = ["Desk", "LentLanes"]
 
 R = TypeVar("R")
+Forwarding = Callable[[Message, Outgoing], Awaitable[None]]
 
 COLLECT_S = 0.005  # from an acknowledgement to its lane at the latest; the next call collects too
 LIE_S = 0.010  # at most, for what is handed out and not come for: short beside any time-out or hand-over
@@ -66,14 +69,14 @@ class Desk:
         picked: dict[Message, None] = {}
         blocked: list[Message] = []
         message = None
-        if len(self._tray) < least or not self._pump.may_start:
+        if len(self._tray) < least or not self._pump.open:
             return []
         try:
             while len(picked) < limit and (message := _one(self._tray)) is not None:
                 before = message._before
                 if message._state != STARTED:
                     continue  # taken back while it lay here
-                if before is None or before in picked or message._lanes.has_settled(before):
+                if before is None or before in picked or before.settled:
                     picked[message] = None
                 else:
                     blocked.append(message)
@@ -192,7 +195,7 @@ class Desk:
         """Unless somebody shows up, the user's threads hang: the partitions go to others."""
         if self._waiting:
             self._late = False
-        if not self._late or not self._pump.may_start:
+        if not self._late or not self._pump.open:
             return
         left_s = self._seen_at + self._stall_s - self._clock()
         if left_s > 0:
@@ -205,25 +208,23 @@ class Desk:
 class LentLanes(KeyLanes):
     """Key lanes whose messages are in the hands of other threads than the loop's."""
 
-    def __init__(self, desk: Desk, **given: Any) -> None:
-        super().__init__(**given)
+    def __init__(self, desk: Desk, *, forwarding: Forwarding, **given: Any) -> None:
+        super().__init__(forwarding=partial(self._forward, forwarding), **given)
+        self.acked = desk.acked
         self._desk = desk
         self._thread = get_ident()  # of the loop
 
-    def has_settled(self, message: Message) -> bool:
-        """Whether it was acknowledged, be it known to the lanes or not."""
-        # In this order: what is known to the lanes is taken from the desk after that.
-        return message in self._desk.acked or message._state == SETTLED
+    # --- what messages ask, in any thread ---------------------------------------------------------------------------
 
     def settle(self, message: Message) -> None:
         """Acknowledge a message: in the loop's thread at once, in others as soon as it is collected."""
         if get_ident() == self._thread:
             super().settle(message)
-        elif not self.has_settled(message):
+        elif not message.settled:
             self._check_current(message)
             before = message._before
-            if before is not None and not self.has_settled(before):
-                raise self._out_of_order(message, before)
+            if before is not None and not before.settled:
+                raise out_of_order(message, before)
             self._desk.lay_down(message)
 
     def give_back(self, message: Message, delay_s: float) -> None:
@@ -234,11 +235,51 @@ class LentLanes(KeyLanes):
             self._check_current(message)
             self._desk.do(partial(super().give_back, message, delay_s))
 
+    def bury(self, message: Message, reason: str) -> None:
+        """Make a dead letter of a message, in the loop's thread."""
+        self._set_aside(message, partial(super().bury, message, reason))
+
+    def park(self, message: Message, reason: str) -> None:
+        """Park a message and all that follow it under its key, in the loop's thread."""
+        self._set_aside(message, partial(super().park, message, reason))
+
+    def _set_aside(self, message: Message, change: Callable[[], None]) -> None:
+        if get_ident() == self._thread:
+            change()
+        elif not message.settled:
+            self._check_current(message)
+            self._desk.do(change)
+
+    def _forward(self, forwarding: Forwarding, message: Message, outgoing: Outgoing) -> Awaitable[None]:
+        """Settle a message by what is sent in its place; other threads than the loop's have waited when it returns."""
+        if get_ident() == self._thread:
+            return forwarding(message, outgoing)
+        if not message.settled:  # otherwise it is refused there
+            self._check_current(message)
+        self._desk.call(lambda: forwarding(message, outgoing))
+        return Done()
+
+    def _check_current(self, message: Message) -> None:
+        if message._state != STARTED:
+            raise (self._closed or stale)(message)
+
+    # --- what differs in the loop's thread --------------------------------------------------------------------------
+
+    def _take_run(self, limit: int, now: float) -> list[Message]:
+        """Link whatever is handed out: it goes on from here in other batches than it was taken in."""
+        return []
+
     def put_back(self, message: Message) -> None:
         """Undo that a message was handed out."""
-        if message._state == STARTED:
-            del self._started[message]
-            self._make_ready(message)
+        if message._state != STARTED:
+            return
+        del self.chains.started[message]
+        if message.ordinal != self.caution.trying:
+            self.chains.make_ready(message)
+        else:  # once its mark is stored, which it is, it goes out again
+            message._state = READY
+            self.caution.mark(message)
+            self.changed()
 
     def take_back_before(self, handed_out: float) -> list[Message]:
         """Take back what takes too long, unless it lies here acknowledged."""
@@ -247,6 +288,13 @@ class LentLanes(KeyLanes):
         if late:
             self._desk.took_back()
         return late
+
+
+class Done:
+    """What can be awaited, and has happened."""
+
+    def __await__(self) -> Generator[None, None, None]:
+        yield from ()
 
 
 def _one(tray: deque[Message]) -> Message | None:

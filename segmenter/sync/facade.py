@@ -5,26 +5,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import suppress
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
+from segmenter.errors import ConsumerDead
 from segmenter.sync.portal import Portal
 
-__all__ = ["Facade", "blocking", "opening", "within"]
+__all__ = ["Facade", "blocking", "iterating", "opening", "within"]
 
 A = TypeVar("A")
+A_co = TypeVar("A_co", covariant=True)
 F = TypeVar("F", bound="Facade[Any]")
 P = ParamSpec("P")
 R = TypeVar("R")
 S = TypeVar("S")
 
 
-class Facade(Generic[A]):
+class Facade(Generic[A_co]):
     """Something of the async API, for use in other threads than that of its loop."""
 
-    def __init__(self, portal: Portal, inner: A) -> None:
+    def __init__(self, portal: Portal, inner: A_co) -> None:
         self._portal = portal
         self._inner = inner
 
@@ -59,6 +63,37 @@ def within(method: Callable[Concatenate[A, P], R]) -> Callable[Concatenate[Facad
     return call
 
 
+def iterating(
+    method: Callable[Concatenate[A, P], AsyncGenerator[R, None]],
+) -> Callable[Concatenate[Facade[A], P], Generator[R, None, None]]:
+    """Return the method that yields what an async one does; closing the iteration closes that one."""
+
+    @wraps(method)
+    def iterate(self: Facade[A], /, *args: P.args, **kwargs: P.kwargs) -> Generator[R, None, None]:
+        items, turn = method(self._inner, *args, **kwargs), asyncio.Lock()
+
+        async def step() -> list[R]:
+            async with turn:
+                async for item in items:
+                    return [item]
+                return []
+
+        async def close() -> None:
+            async with turn:  # a step that was interrupted ends first
+                await items.aclose()
+
+        try:
+            while item := self._call(step):
+                yield item[0]
+        finally:
+            with suppress(ConsumerDead):  # closed, and with it whatever was open
+                self._call(close)
+
+    asynchronous = inspect.signature(method).return_annotation
+    _declare(iterate, method, asynchronous.removeprefix("Async").removesuffix("]") + ", None]")
+    return iterate
+
+
 def opening(
     method: Callable[Concatenate[A, P], Awaitable[R]],
     seen: Callable[[F, R], S],
@@ -79,6 +114,10 @@ def opening(
 
         return self._call(opened)
 
-    returned = inspect.signature(seen).return_annotation
-    call.__signature__ = inspect.signature(method).replace(return_annotation=returned)  # type: ignore[attr-defined]
+    _declare(call, method, inspect.signature(seen).return_annotation)
     return call
+
+
+def _declare(made: Callable[..., object], method: Callable[..., object], returned: str) -> None:
+    """Show whoever asks for the signature of a method what it returns, and not what the async one does."""
+    made.__signature__ = inspect.signature(method).replace(return_annotation=returned)  # type: ignore[attr-defined]

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from attrs import evolve
 
+from segmenter.codecs import T
 from segmenter.consumer import Consumer as AsyncConsumer
 from segmenter.port import Backend
 from segmenter.runtime.hooks import Hook
@@ -19,9 +20,10 @@ from segmenter.runtime.host import Host
 from segmenter.runtime.pump import Pump
 from segmenter.segmenter import Segmenter as AsyncSegmenter
 from segmenter.stream import Stream as AsyncStream
+from segmenter.sync.administration import Administration
 from segmenter.sync.consumer import Consumer
 from segmenter.sync.desk import Desk, LentLanes
-from segmenter.sync.facade import Facade, blocking, opening
+from segmenter.sync.facade import opening
 from segmenter.sync.portal import Portal
 from segmenter.sync.stream import Stream
 
@@ -30,7 +32,7 @@ __all__ = ["Segmenter"]
 HOOKS = ("on_assigned", "on_revoked", "on_lost")
 
 
-def _stream(segmenter: Segmenter, inner: AsyncStream) -> Stream:
+def _stream(segmenter: Segmenter, inner: AsyncStream[T]) -> Stream[T]:
     return Stream(segmenter._portal, inner)
 
 
@@ -53,7 +55,7 @@ def _in_thread(hook: Hook) -> Hook:
     return call
 
 
-class Segmenter(Facade[AsyncSegmenter]):
+class Segmenter(Administration):
     """Streams and consumers of one namespace, for blocking code.
 
     Enter it with ``with``, or call ``close()`` when done; nothing is connected before its first use. It has a thread
@@ -66,7 +68,7 @@ class Segmenter(Facade[AsyncSegmenter]):
             read.
         namespace: keeps the streams of one application apart from another's on the same server.
         backend: an instance to use instead of a URL.
-        host: the clock and the place for the heart; tests bring their own.
+        host: the clock and the place for the heart; simulations bring their own.
 
     Raises:
         InvalidArgument: the URL or the namespace cannot be.
@@ -90,14 +92,7 @@ class Segmenter(Facade[AsyncSegmenter]):
 
     register_stream = opening(AsyncSegmenter.register_stream, _stream)
     get_stream = opening(AsyncSegmenter.get_stream, _stream)
-    remove_stream = blocking(AsyncSegmenter.remove_stream)
     register_consumer = opening(AsyncSegmenter.register_consumer, _consumer, _hooked)
-
-    # --- groups -----------------------------------------------------------------------------------------------------
-
-    describe = blocking(AsyncSegmenter.describe)
-    remove_group = blocking(AsyncSegmenter.remove_group)
-    reset_group = blocking(AsyncSegmenter.reset_group)
 
     # --- the end ----------------------------------------------------------------------------------------------------
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Generic
 
-from segmenter.runtime.sender import Sent
-from segmenter.stream import Key
+from segmenter.codecs import T
+from segmenter.runtime.intake import Key
+from segmenter.runtime.sent import Sent
 from segmenter.stream import Stream as AsyncStream
-from segmenter.sync.facade import Facade, blocking
+from segmenter.sync.facade import Facade, blocking, within
 
 __all__ = ["Stream"]
 
 
-class Stream(Facade[AsyncStream]):
+class Stream(Facade[AsyncStream[T]], Generic[T]):
     """A registered stream. Get one from ``Segmenter.register_stream`` or ``Segmenter.get_stream``.
 
     Every object is a producer of its own: messages that it sends one after the other to one key are appended in that
@@ -38,10 +40,11 @@ class Stream(Facade[AsyncStream]):
         """The partition that a key belongs to, from 0."""
         return self._inner.partition_of(key)
 
-    send = blocking(AsyncStream.send)
-    alter = blocking(AsyncStream.alter)
+    send = blocking(AsyncStream[T].send)
+    outgoing = within(AsyncStream[T].outgoing)
+    alter = blocking(AsyncStream[T].alter)
 
-    def send_many(self, messages: Iterable[tuple[Key, bytes] | tuple[Key, bytes, Mapping[str, str]]]) -> list[Sent]:
+    def send_many(self, messages: Iterable[tuple[Key, T] | tuple[Key, T, Mapping[str, str]]]) -> Sequence[Sent]:
         """Append many messages, in the order given for each key, and return when the server has them all.
 
         Args:

@@ -353,7 +353,7 @@ def test_what_was_picked_when_the_interruption_came_goes_back(world: World, monk
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(desks.LentLanes, "has_settled", interrupted)
+        patch.setattr(Message, "settled", property(interrupted))
         with pytest.raises(KeyboardInterrupt):
             next(consumer)
     message = next(consumer)
@@ -405,7 +405,7 @@ def test_a_generator_given_to_send_many_runs_where_it_was_made(world: World) -> 
     here = {threading.get_ident()}
     orders.send_many(("k", b"%d" % threading.get_ident()) for _ in range(3))
     orders.send_many((key, b"") for key in map(str, here) if here == {threading.get_ident()})
-    assert orders.send_many(iter(())) == []
+    assert list(orders.send_many(iter(()))) == []
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # of the thread, which is the point

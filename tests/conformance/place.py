@@ -7,18 +7,9 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from segmenter.core.command import Command, Cursor, GroupSlot, PartitionSlot, Read, ReadReply
+from segmenter.core.creation import CreateLane, CreatePartition
 from segmenter.core.log import Record
-from segmenter.core.partition import (
-    Claim,
-    Claimed,
-    Commit,
-    CommitReply,
-    CreateLane,
-    CreatePartition,
-    Probe,
-    Probed,
-    Progress,
-)
+from segmenter.core.partition import Claim, Claimed, Commit, CommitReply, Probe, Probed, Progress
 from segmenter.core.retention import Append, Appended, AppendReply
 from segmenter.port import Backend, Session
 

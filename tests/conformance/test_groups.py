@@ -12,6 +12,7 @@ from segmenter.core.events import LIMIT_EVENTS, Changed, Freed, announcement_of
 from segmenter.core.group import (
     Announce,
     Announced,
+    DropGroup,
     Expired,
     GroupConflict,
     GroupEvent,
@@ -25,6 +26,7 @@ from segmenter.core.group import (
 )
 from segmenter.core.layout import Loaded, LoadStream, StreamConfig, StreamConflict, StreamUpdated, UpdateStream
 from segmenter.core.log import parse_position
+from segmenter.core.survey import GroupSurveyed, SurveyGroup
 from tests.conformance.place import Place, conforms
 
 STREAM = StreamSlot("orders")
@@ -50,7 +52,8 @@ async def test_a_repeated_write_of_a_stream_succeeds_once(place: Place) -> None:
 @conforms
 async def test_a_stream_can_be_removed(place: Place) -> None:
     await place.ask(UpdateStream(STREAM, None, CONFIG))
-    assert await place.ask(UpdateStream(STREAM, "v0", None)) == StreamConflict(CONFIG)
+    for other in ("v0", "v2"):
+        assert await place.ask(UpdateStream(STREAM, other, None)) == StreamConflict(CONFIG)
     assert await place.ask(UpdateStream(STREAM, "v1", None)) == StreamUpdated()
     assert await place.ask(LoadStream(STREAM)) == Loaded(None)
 
@@ -93,8 +96,9 @@ async def test_a_document_comes_back_as_it_was_written(place: Place) -> None:
 async def test_of_two_writers_one_reads_again(place: Place) -> None:
     before = await with_members(place, "m1")
     assert isinstance(await place.ask(update(before, "x", Joined("m2"))), GroupUpdated)
-    reply = await place.ask(update(before, "y", Joined("m3")))
-    assert reply == GroupConflict(await loaded(place))
+    for read in ("a version", "v0", "yet another"):  # versions have no order: only the very same one is the same
+        reply = await place.ask(update(evolve(before, version=read), "y", Joined("m3")))
+        assert reply == GroupConflict(await loaded(place))
 
 
 @conforms
@@ -177,3 +181,30 @@ async def test_the_event_log_keeps_the_latest_only(place: Place) -> None:
     reply = await place.read(Cursor(GROUP, b"0-0"), count=2 * LIMIT_EVENTS)
     assert len(reply[GROUP]) == LIMIT_EVENTS
     assert announcement_of(reply[GROUP][0]) == Freed(5, 5, "m")
+
+
+# --- what tools look at ---
+
+
+@conforms
+async def test_the_catalogue_lists_streams_and_groups_and_nothing_else(place: Place) -> None:
+    assert await place.backend.catalogue() == []
+    await place.ask(UpdateStream(STREAM, None, CONFIG))
+    await place.create("a")
+    await with_members(place, "m1")
+    await place.ask(Announce(GroupSlot("orders", "wanted"), Freed(0, 7, "m1")))
+    await place.ask(UpdateStream(StreamSlot("orders.old"), None, evolve(CONFIG, version="v9")))
+    assert await place.backend.catalogue() == [STREAM, GROUP, StreamSlot("orders.old")]
+    await place.ask(DropGroup(GROUP))
+    assert await place.backend.catalogue() == [STREAM, StreamSlot("orders.old")]
+
+
+@conforms
+async def test_a_survey_of_a_group_shows_who_beats(place: Place) -> None:
+    assert await place.ask(SurveyGroup(GROUP)) == Gone()
+    document = await with_members(place, "m1", "m2")
+    await place.ask(Beat(GROUP, "m1", document.version, 0))
+    surveyed = await place.ask(SurveyGroup(GROUP))
+    assert isinstance(surveyed, GroupSurveyed)
+    assert surveyed.document == document
+    assert surveyed.beats == surveyed.scores["m1"] > surveyed.scores["m2"]

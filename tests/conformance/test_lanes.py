@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from attrs import evolve
+
 from segmenter.core.command import Gone
 from segmenter.core.partition import (
     Behind,
@@ -18,6 +20,7 @@ from segmenter.core.partition import (
     Released,
     Truncated,
 )
+from segmenter.core.survey import PartitionSurveyed, SurveyPartition
 from tests.conformance.place import ORDERS, Place, conforms, ids
 
 
@@ -50,7 +53,8 @@ async def test_a_repeated_claim_gets_the_same_answer(place: Place) -> None:
     await place.create("a")
     await place.append(3)
     claim = Claim(ORDERS, "a", "m1", 1, 0, "c1")
-    assert await place.ask(claim) == await place.ask(claim)
+    granted = await place.ask(claim)
+    assert [await place.ask(claim), await place.ask(evolve(claim, generation=0))] == [granted, granted]
 
 
 @conforms
@@ -74,7 +78,8 @@ async def test_a_claim_of_an_older_generation_fails(place: Place) -> None:
     await place.create("a")
     reply = await place.ask(Claim(ORDERS, "a", "m1", 7, 0, "c1"))
     assert isinstance(reply, Claimed)
-    assert await place.ask(Claim(ORDERS, "a", "m2", 6, reply.epoch, "c2", evict="m1")) == Behind(7)
+    for member in ("m2", "m1"):
+        assert await place.ask(Claim(ORDERS, "a", member, 6, reply.epoch, "c2", evict="m1")) == Behind(7)
 
 
 @conforms
@@ -94,6 +99,9 @@ async def test_a_fenced_commit_is_refused(place: Place) -> None:
     assert await place.commit("m1", old, 1, last, 3) == Fenced("m2", new)
     assert await place.commit("m1", new, 1, last, 3) == Fenced("m2", new)
     assert await place.commit("m2", old, 1, last, 3) == Fenced("m2", new)
+    assert await place.commit("m2", new + 1, 1, last, 3) == Fenced("m2", new), "higher is not better"
+    ahead = Progress(last, 3, ((4, 5),), ((3, 2),))
+    assert await place.ask(Commit(ORDERS, "a", "m1", old, 1, ahead)) == Fenced("m2", new)
     assert (await place.probe()).progress == Progress()
 
 
@@ -158,6 +166,15 @@ async def test_nobody_else_can_release(place: Place) -> None:
 
 
 @conforms
+async def test_a_release_in_place_of_another_stores_nothing(place: Place) -> None:
+    await place.create("a")
+    _, last = ids(await place.append(3))
+    epoch = await place.claim("m1")
+    assert isinstance(await place.ask(Release(ORDERS, "a", "m2", epoch, 1, Progress(last, 3), evict="m1")), Released)
+    assert (await place.probe()).progress == Progress()
+
+
+@conforms
 async def test_a_release_moves_the_group_if_it_is_asked_to(place: Place) -> None:
     await place.create("a")
     await place.append(3)
@@ -177,3 +194,20 @@ async def test_a_partition_that_is_gone_says_so_to_everyone(place: Place) -> Non
         Probe(ORDERS, "a"),
     ):
         assert await place.session.execute(command) == Gone()
+
+
+@conforms
+async def test_a_survey_of_a_partition_shows_every_lane_and_what_waits_in_it(place: Place) -> None:
+    assert await place.ask(SurveyPartition(ORDERS)) == Gone()
+    await place.create("b", "a")
+    await place.append(3)
+    entries = [entry[0] for entry in await place.entries()]
+    await place.settle(1, group="b")
+    surveyed = await place.ask(SurveyPartition(ORDERS))
+    assert isinstance(surveyed, PartitionSurveyed)
+    assert (surveyed.end, surveyed.first, surveyed.added) == (entries[-1], 0, 3)
+    assert [(lane.group, lane.owner, lane.progress.read, lane.oldest) for lane in surveyed.lanes] == [
+        ("a", None, 0, entries[0]),
+        ("b", "by-b", 1, entries[1]),
+    ]
+    assert abs(surveyed.now_us // 1000 - int(entries[0].split(b"-")[0])) < 60_000

@@ -5,17 +5,9 @@ from __future__ import annotations
 from attrs import evolve
 
 from segmenter.core.command import Gone
+from segmenter.core.creation import Created, CreateLane, CreatePartition, DropLane, DropPartition, Dropped, Exists
 from segmenter.core.log import LIMIT_PRODUCERS, Record, parse_position
-from segmenter.core.partition import (
-    Created,
-    CreateLane,
-    CreatePartition,
-    DropLane,
-    DropPartition,
-    Dropped,
-    Exists,
-    Fenced,
-)
+from segmenter.core.partition import Fenced, Release
 from segmenter.core.retention import (
     Append,
     Appended,
@@ -53,6 +45,7 @@ async def test_a_repeated_append_is_appended_once(place: Place) -> None:
     batch = place.batch(3)
     first, last = ids(await place.ask(batch))
     assert await place.ask(batch) == Duplicate(first, last)
+    assert await place.ask(evolve(batch, layout=1)) == Duplicate(first, last), "whatever has become of the layout"
     assert len(await place.entries()) == 3
 
 
@@ -183,6 +176,17 @@ async def test_trimming_never_passes_the_slowest_group(place: Place) -> None:
 
 
 @conforms
+async def test_a_group_that_goes_back_holds_trimming_back_again(place: Place) -> None:
+    """Who is the slowest is looked up each time: what was known before may be more than is settled now."""
+    await place.create("a")
+    await place.append(5)
+    await place.settle(4)
+    assert await place.ask(Trim(ORDERS, keep=4)) == Trimmed(1)
+    await place.ask(Release(ORDERS, "a", "by-a", (await place.probe()).epoch, start=b"earliest"))
+    assert await place.ask(Trim(ORDERS)) == Trimmed(0)
+
+
+@conforms
 async def test_trimming_keeps_what_it_is_asked_to_keep(place: Place) -> None:
     await place.create("a")
     await place.append(5)
@@ -259,7 +263,7 @@ async def test_a_group_begins_where_it_was_told_to(place: Place) -> None:
     await place.create()
     await place.append(5)
     middle = (await place.entries())[2][0]
-    for group, start, read in (("e", b"earliest", 0), ("l", b"latest", 5), ("m", middle, 3), ("o", b"1-0", 0)):
+    for group, start, read in (("e", b"earliest", 0), ("l", b"latest", 5), ("m", middle, 3), ("o", b"9-0", 0)):
         await place.ask(CreateLane(ORDERS, group, start))
         assert (await place.probe(group)).progress.read == read, group
 

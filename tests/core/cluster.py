@@ -14,13 +14,14 @@ from attrs import define, evolve, field, frozen
 from segmenter.core import signals as sig
 from segmenter.core.beats import Beat, Beaten, NotMember, Pulse
 from segmenter.core.command import Command, GroupSlot, PartitionSlot
+from segmenter.core.creation import CreateLane, CreatePartition
 from segmenter.core.events import Changed, Freed, announcement_of
 from segmenter.core.group import GroupData, GroupState, UpdateGroup
 from segmenter.core.log import Record, parse_position
 from segmenter.core.machine import advance
 from segmenter.core.member import Hold, Member
 from segmenter.core.observations import Admitted, Granted, Observation
-from segmenter.core.partition import CreateLane, CreatePartition, Lane, PartitionState, Progress
+from segmenter.core.partition import Lane, PartitionState, Progress
 from segmenter.core.transitions import State
 
 __all__ = ["DELAY_S", "GROUP", "RETRY_S", "SESSION_S", "Cluster", "Request", "Slots"]

@@ -73,6 +73,18 @@ def test_after_a_rollback_of_the_count_nobody_looks_silent() -> None:
     assert data.beats == reply.number
 
 
+def test_the_clock_of_the_server_is_no_evidence_of_silence() -> None:
+    """It may jump by an hour: what counts is how many beats there were, by the count of the group."""
+    data = _group("a", "b")
+    for member in ("b", "a"):
+        after, _ = Beat(SLOT, member, "v", 0).apply(data, 2)
+        assert after is not None
+        data = after
+    _, reply = Beat(SLOT, "a", "v", 1).apply(data, 3_600_000_000)
+    assert isinstance(reply, Beaten)
+    assert reply.silent == ()
+
+
 def test_the_document_comes_along_only_if_it_is_not_known() -> None:
     data = _group("a")
     assert _beat(data, "a")[1].document is None

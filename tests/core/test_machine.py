@@ -6,10 +6,11 @@ from attrs import evolve
 
 from segmenter.core import signals as sig
 from segmenter.core.command import PartitionSlot
+from segmenter.core.creation import DropLane
 from segmenter.core.events import Freed, Wanted
 from segmenter.core.group import Announce, GroupConflict, LoadGroup, StillAlive, UpdateGroup
 from segmenter.core.observations import Admitted, Departed, Granted, HandedBack, Lost, Missing
-from segmenter.core.partition import Behind, Changed, Claim, Commit, DropLane, Fenced, Progress, Release
+from segmenter.core.partition import Behind, Changed, Claim, Commit, Fenced, Progress, Release
 from segmenter.core.transitions import Standing, State
 from tests.core.cluster import DELAY_S, GROUP, SESSION_S, Cluster, Slots
 

@@ -7,6 +7,7 @@ from typing import Any
 from attrs import evolve
 
 from segmenter.core.command import Command, Gone, PartitionSlot
+from segmenter.core.creation import CreateLane, CreatePartition
 from segmenter.core.log import Record
 from segmenter.core.partition import (
     Behind,
@@ -15,8 +16,6 @@ from segmenter.core.partition import (
     Claimed,
     Commit,
     Committed,
-    CreateLane,
-    CreatePartition,
     Fenced,
     Held,
     PartitionState,
@@ -148,6 +147,16 @@ def test_a_commit_needs_exactly_the_owner_and_the_epoch() -> None:
     assert partition.lane.progress.read == 1
 
 
+def test_a_fenced_commit_leaves_nothing_behind() -> None:
+    """Not even what was finished out of order: the next owner would pass over what it has not handled."""
+    partition = Partition()
+    epoch = partition.claim().epoch
+    before = partition.state
+    ahead = Progress(partition.offset(1), 1, ((2, 3),), ((1, 2),))
+    assert partition.do(Commit(SLOT, G, "a", epoch - 1, 1, ahead)) == Fenced("a", epoch)
+    assert partition.state == before
+
+
 def test_a_commit_after_a_change_of_history_is_not_taken_even_if_its_number_is_known() -> None:
     """Its messages may have been lost and replaced by others."""
     partition = Partition()
@@ -208,6 +217,14 @@ def test_nobody_releases_what_another_owns() -> None:
     epoch = partition.claim().epoch
     assert partition.do(Release(SLOT, G, "b", epoch)) == Fenced("a", epoch)
     assert isinstance(partition.do(Release(SLOT, G, "b", epoch, evict="a")), Released)
+
+
+def test_a_release_in_place_of_another_stores_nothing() -> None:
+    """Whoever evicts an owner speaks for the partition, not for what the owner has settled."""
+    partition = Partition()
+    epoch = partition.claim().epoch
+    partition.do(Release(SLOT, G, "b", epoch, 1, Progress(partition.offset(2), 2), evict="a"))
+    assert (partition.lane.owner, partition.lane.progress) == (None, Progress())
 
 
 def test_a_release_frees_even_where_its_progress_is_refused() -> None:

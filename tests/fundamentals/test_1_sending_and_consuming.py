@@ -53,6 +53,57 @@ async def test_send_many_says_where_each_message_stands(world: World) -> None:
 
 
 @virtually
+async def test_where_a_message_stands_can_be_looked_up_in_any_way(world: World) -> None:
+    segmenter = world.segmenter()
+    orders = await segmenter.register_stream("orders", partitions=2)
+    sent = await orders.send_many([("a", b"0"), ("b", b"1"), ("a", b"2")])
+    assert len(sent) == 3
+    assert [sent[0], *sent[1:]] == list(sent)
+    assert repr(sent[0]) == f"Sent(partition={sent[0].partition}, id='{sent[0].id}')"
+    assert repr(sent) == repr(list(sent))
+    one = await orders.send("a", b"3")
+    assert one not in sent
+
+
+@virtually
+async def test_one_by_one_or_many_at_once_what_is_sent_later_comes_later(world: World) -> None:
+    """They wait in different ways for the batch under way."""
+    orders = await world.segmenter().register_stream("orders", partitions=1)
+    async with asyncio.TaskGroup() as group:
+        for number in range(0, 90, 3):
+            group.create_task(orders.send("k", b"%d" % number))
+            group.create_task(orders.send("k", b"%d" % (number + 1), {"h": "x"}))
+            group.create_task(orders.send_many([("k", b"%d" % (number + 2))]))
+    await world.worker("a")
+    await world.until(lambda: len(world.handled) == 90)
+    assert [int(data) for data in world.by_key()["k"]] == list(range(90))
+
+
+@virtually
+async def test_a_send_that_is_cancelled_before_it_is_under_way_is_not_sent(world: World) -> None:
+    """And those that went with it are."""
+    orders = await world.segmenter().register_stream("orders", partitions=1)
+    tasks = [asyncio.create_task(orders.send("k", b"%d" % number)) for number in range(6)]
+    many = asyncio.create_task(orders.send_many([("k", b"many")]))
+    await asyncio.sleep(0)  # all have been handed over, and the batch is made in the next turn
+    for task in (*tasks[1::2], many):
+        task.cancel()
+    await asyncio.wait(tasks)
+    assert [task.cancelled() for task in tasks] == [False, True] * 3
+    await world.worker("a")
+    await world.until(lambda: len(world.handled) == 3)
+    assert world.by_key()["k"] == [b"0", b"2", b"4"]
+
+
+@virtually
+async def test_no_batch_is_larger_than_its_partition(world: World) -> None:
+    """It would never find room."""
+    orders = await world.segmenter().register_stream("orders", partitions=1, partition_size=3, on_full="drop_oldest")
+    sent = await asyncio.gather(*(orders.send("k", b"%d" % number) for number in range(10)))
+    assert len({each.id for each in sent}) == 10
+
+
+@virtually
 async def test_each_group_gets_every_message(world: World) -> None:
     orders = await world.segmenter().register_stream("orders", partitions=2)
     await world.worker("billing", group="billing")

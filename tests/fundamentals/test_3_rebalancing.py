@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from segmenter import GroupNotEmpty, SeatTaken, SessionMismatch, StreamError, StreamLost
+from segmenter import GroupNotEmpty, NonExistentGroup, SeatTaken, SessionMismatch, StreamLost
 from segmenter.core.command import PartitionSlot
 from segmenter.core.observations import Departed, Granted, HandedBack, Lost
 from segmenter.errors import ConsumerDead
@@ -220,7 +220,7 @@ async def test_describe_shows_who_owns_what_and_how_far_it_is(world: World) -> N
     assert snapshot.lag == 30
     assert [partition.owner for partition in snapshot.partitions] == [consumer.id] * 2
     assert [(member.id, member.partitions) for member in snapshot.members] == [(consumer.id, (0, 1))]
-    with pytest.raises(StreamError, match="no group 'other'"):
+    with pytest.raises(NonExistentGroup, match="no group 'other'"):
         await segmenter.describe("orders", "other")
 
 
@@ -232,16 +232,107 @@ async def test_a_group_is_removed_or_reset_when_nobody_is_in_it(world: World) ->
     consumer = await segmenter.register_consumer("orders", group="g")
     await consumer.ack(*await consumer.read(timeout=1))
     for refused in (segmenter.remove_group("orders", "g"), segmenter.reset_group("orders", "g", "earliest")):
-        with pytest.raises(GroupNotEmpty, match="stop them before"):
+        with pytest.raises(GroupNotEmpty, match="stop them, or pause the group, before"):
             await refused
     await consumer.shutdown()
     await segmenter.reset_group("orders", "g", "earliest")
     assert (await segmenter.describe("orders", "g")).lag == 5
     await segmenter.remove_group("orders", "g")
-    with pytest.raises(StreamError, match="no group"):
+    with pytest.raises(NonExistentGroup, match="no group"):
         await segmenter.describe("orders", "g")
     await segmenter.register_consumer("orders", group="g", start="latest")
     assert (await segmenter.describe("orders", "g")).lag == 0
+
+
+@virtually
+async def test_a_paused_group_hands_out_nothing_and_goes_on_where_it_was(world: World) -> None:
+    """Its members stay: they beat, are not missed, and need not be started again."""
+    segmenter = world.segmenter()
+    orders = await segmenter.register_stream("orders", partitions=2)
+    consumers = [await world.worker(name) for name in ("a", "b")]
+    await orders.send_many([(f"k{n}", b"%d" % n) for n in range(10)])
+    await world.until(lambda: len(world.handled) == 10)
+    await segmenter.pause_group("orders", "g")
+    await world.until(lambda: not any(consumer.partitions for consumer in consumers))
+    await orders.send_many([(f"k{n}", b"%d" % n) for n in range(10, 20)])
+    await asyncio.sleep(5)
+    paused = await segmenter.describe("orders", "g")
+    assert (paused.state, paused.lag, len(paused.members)) == ("paused", 10, 2)
+    assert {partition.state for partition in paused.partitions} == {"paused"}
+    assert len(world.handled) == 10
+    assert world.times(Departed) == []
+    await segmenter.resume_group("orders", "g")
+    await world.until(lambda: len(world.handled) == 20)
+    assert sorted(int(data) for _, _, data in world.handled) == list(range(20))
+
+
+@virtually
+async def test_what_is_in_flight_when_a_group_is_paused_is_finished_first(world: World) -> None:
+    segmenter = world.segmenter()
+    orders = await segmenter.register_stream("orders", partitions=1)
+    await world.worker("a", work_s=3.0)
+    await orders.send_many([("k", b"0"), ("k", b"1")])
+    await world.until(lambda: len(world.handled) == 1)
+    await segmenter.pause_group("orders", "g")
+    with pytest.raises(GroupNotEmpty, match="has yet to hand partition 0"):
+        await segmenter.reset_group("orders", "g", "latest")
+    await asyncio.sleep(5)
+    paused = await segmenter.describe("orders", "g")
+    assert [(it.owner, it.lag, it.lag_seconds > 4) for it in paused.partitions] == [(None, 1, True)]
+
+
+@virtually
+async def test_a_paused_group_is_moved_under_its_members_and_they_go_on_from_there(world: World) -> None:
+    segmenter = world.segmenter()
+    orders = await segmenter.register_stream("orders", partitions=1)
+    await world.worker("a")
+    await orders.send_many([("k", b"%d" % n) for n in range(3)])
+    await world.until(lambda: len(world.handled) == 3)
+    await segmenter.pause_group("orders", "g")
+    await asyncio.sleep(1)
+    await segmenter.reset_group("orders", "g", "earliest")
+    await segmenter.resume_group("orders", "g")
+    await world.until(lambda: len(world.handled) == 6)
+    await segmenter.pause_group("orders", "g")
+    await asyncio.sleep(1)
+    await orders.send("k", b"skipped")
+    await segmenter.reset_group("orders", "g", "latest")
+    await segmenter.resume_group("orders", "g")
+    await orders.send("k", b"3")
+    await world.until(lambda: len(world.handled) == 7)
+    assert [data for _, _, data in world.handled] == [b"0", b"1", b"2", b"0", b"1", b"2", b"3"]
+
+
+@virtually
+async def test_a_member_that_dies_in_a_paused_group_is_missed_all_the_same(world: World) -> None:
+    """Or a group could never be reset: what the dead one held would stay held."""
+    segmenter = world.segmenter()
+    await segmenter.register_stream("orders", partitions=2)
+    await world.worker("a")
+    ghost = await segmenter.register_consumer("orders", group="g", session_timeout=1.0)
+    await world.until(lambda: len(ghost.partitions) == 1)
+    ghost.halt()
+    await segmenter.pause_group("orders", "g")
+    await asyncio.sleep(3)
+    assert len((await segmenter.describe("orders", "g")).members) == 1
+    await segmenter.reset_group("orders", "g", "latest")
+
+
+@virtually
+async def test_who_joins_a_paused_group_waits_for_it_to_go_on(world: World) -> None:
+    segmenter = world.segmenter()
+    orders = await segmenter.register_stream("orders", partitions=1)
+    await orders.send("k", b"x")
+    async with segmenter.register_consumer("orders", group="g"):
+        pass
+    await segmenter.pause_group("orders", "g")
+    consumer = await segmenter.register_consumer("orders", group="g")
+    assert await consumer.read(timeout=5) == []
+    await segmenter.resume_group("orders", "g")
+    (message,) = await consumer.read(timeout=5)
+    assert message.data == b"x"
+    with pytest.raises(NonExistentGroup):
+        await segmenter.pause_group("orders", "other")
 
 
 @virtually

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from segmenter import Consumer, ConsumerDead, HandlerStuck, Message, NotHere, Segmenter
 from tests.world import World, virtually
@@ -144,6 +145,22 @@ async def test_a_handler_that_is_cancelled_leaves_its_message_to_be_handed_out_a
     again.append(await anext(consumer))
     assert [(message.data, message.attempt) for message in again] == [(b"0", 2), (b"1", 1)]
     assert world.loop.time() - began <= 3.0 + 0.01
+
+
+@virtually
+async def test_a_process_that_wakes_hands_out_nothing_that_it_had_read_before(world: World) -> None:
+    """Another may own the partition by now; whatever the process does first must not be to start a message."""
+    asleep_s = 0.0
+    world.host = evolve(world.host, clock=lambda: world.loop.time() + asleep_s)
+    segmenter = world.segmenter()
+    orders = await segmenter.register_stream("orders", partitions=1)
+    await orders.send_many([("a", b"1"), ("b", b"2"), ("c", b"3")])
+    consumer = await segmenter.register_consumer("orders", group="g", session_timeout=1.0, batch_size=1)
+    assert len(await consumer.read(timeout=1)) == 1
+    asleep_s = 0.7
+    assert len(await consumer.read(timeout=0)) == 1, "it may go on for as long as the lease lasts"
+    asleep_s = 1.5
+    assert await consumer.read(timeout=0) == []
 
 
 async def settled(consumer: Consumer, batch: list[Message]) -> list[bytes]:

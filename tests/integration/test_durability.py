@@ -10,8 +10,8 @@ import pytest
 
 from segmenter import Durability, Segmenter, SendUnknown, Stream
 from segmenter.core.command import PartitionSlot
+from segmenter.core.creation import CreatePartition
 from segmenter.core.log import Record
-from segmenter.core.partition import CreatePartition
 from segmenter.core.retention import Append, Appended, Duplicate, Unconfirmed
 from segmenter_redis import RedisBackend
 from tests.servers import Server, newest, oldest

@@ -20,7 +20,13 @@ from segmenter import (
     Stream,
     StreamLost,
 )
+from segmenter.core.command import PartitionSlot
+from segmenter.core.creation import CreateLane, CreatePartition
+from segmenter.core.log import Record
 from segmenter.core.observations import Truncation
+from segmenter.core.partition import Claim, Claimed, Commit, Committed, Probe, Probed, Progress, RolledBack
+from segmenter.core.retention import Append, Appended
+from segmenter_redis import RedisBackend
 from tests.integration.proxy import Proxy
 from tests.integration.test_faults import SESSION_S, Work, consumer_of, opened, run
 from tests.servers import Server, newest, oldest
@@ -118,6 +124,34 @@ def test_messages_that_somebody_trimmed_are_counted(server: Server) -> None:
 
 
 # --- a suffix that is lost ---
+
+
+def test_after_a_change_of_history_no_commit_counts_not_even_one_that_was_stored(server: Server) -> None:
+    """Its messages may have been lost and replaced by others, which nobody has handled."""
+    slot = PartitionSlot("orders", 0)
+
+    async def test() -> None:
+        session = await RedisBackend(server.url, "shop").session()
+        try:
+            await session.execute(CreatePartition(slot, "born"))
+            await session.execute(CreateLane(slot, "g", b"earliest"))
+            appended = await session.execute(Append(slot, "p", 1, 1, [Record(b"k", b"x")] * 2, 10))
+            claimed = await session.execute(Claim(slot, "g", "m", 1, 0, "c"))
+            assert isinstance(appended, Appended)
+            assert isinstance(claimed, Claimed)
+            first, both = Progress(appended.first, 1), Progress(appended.last, 2)
+            commits = [Commit(slot, "g", "m", claimed.epoch, n, progress) for n, progress in ((1, first), (2, both))]
+            assert await session.execute(commits[0]) == Committed()
+            with server.client as client:
+                client.execute_command("DEBUG", "CHANGE-REPL-ID")
+            assert [await session.execute(commit) for commit in commits] == [RolledBack(), RolledBack()]
+            probed = await session.execute(Probe(slot, "g"))
+            assert isinstance(probed, Probed)
+            assert (probed.intact, probed.progress) == (False, first)
+        finally:
+            await session.aclose()
+
+    run(test)
 
 
 @BINARIES

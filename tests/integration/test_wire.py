@@ -11,24 +11,12 @@ import pytest
 
 from segmenter.core.beats import Beat, Beaten
 from segmenter.core.command import Cursor, Gone, GroupSlot, PartitionSlot, Read, StreamSlot
+from segmenter.core.creation import Created, CreateLane, CreatePartition, DropLane
 from segmenter.core.events import Changed
 from segmenter.core.group import GroupState, GroupUpdated, Joined, UpdateGroup
 from segmenter.core.layout import FORMAT, LoadStream, StreamConfig, UpdateStream
 from segmenter.core.log import Record
-from segmenter.core.partition import (
-    Claim,
-    Claimed,
-    Commit,
-    Committed,
-    Created,
-    CreateLane,
-    CreatePartition,
-    DropLane,
-    Probe,
-    Probed,
-    Progress,
-    Release,
-)
+from segmenter.core.partition import Claim, Claimed, Commit, Committed, Probe, Probed, Progress, Release
 from segmenter.core.retention import Append, Appended, Trim, Trimmed
 from segmenter.errors import BackendError, InvalidArgument, ServerFull, UnsupportedFormat
 from segmenter_redis import RedisBackend, checkup
@@ -101,6 +89,25 @@ def test_a_server_that_is_not_there_is_named() -> None:
             await RedisBackend("redis://user:s3cret@127.0.0.1:1/0").session()
         assert caught.value.retriable
         assert "s3cret" not in str(caught.value)
+
+    run(test)
+
+
+def test_a_connection_is_tried_once() -> None:
+    """redis-py tries ten times by itself: whoever asks decides whether to ask again, and for how long."""
+
+    async def test() -> None:
+        tried: list[None] = []
+
+        def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            tried.append(None)
+            writer.close()
+
+        async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            with pytest.raises(BackendError):
+                await RedisBackend(f"redis://127.0.0.1:{port}").session()
+        assert len(tried) <= 2, "a session has two connections"
 
     run(test)
 

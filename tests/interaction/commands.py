@@ -56,6 +56,19 @@ async def remove_group(stage: Stage, name: str, group: str) -> None:
     await stage.do(process, lambda: process.segmenter.remove_group(STREAM, group))
 
 
+@says(r"(\w+) (pauses|resumes) group (\w+)")
+async def pause_or_resume_group(stage: Stage, name: str, verb: str, group: str) -> None:
+    process = stage.process(name)
+    switch = process.segmenter.pause_group if verb == "pauses" else process.segmenter.resume_group
+    await stage.do(process, lambda: switch(STREAM, group))
+
+
+@says(r"(\w+) resets group (\w+) to (\w+)")
+async def reset_group(stage: Stage, name: str, group: str, place: str) -> None:
+    process = stage.process(name)
+    await stage.do(process, lambda: process.segmenter.reset_group(STREAM, group, place))
+
+
 @says(r"(?:(\w+) )?sends? (\w+) (\w+(?: \w+)*)")
 async def send(stage: Stage, name: str | None, key: str, datas: str) -> None:
     process = stage.process(name or PRODUCER)

@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import evolve
 
+from segmenter.core import creation
 from segmenter.core import group as doc
 from segmenter.core import partition as lane
 from segmenter.core.beats import Beat
@@ -27,11 +28,11 @@ KINDS: dict[str, type[object]] = {
     "claim": lane.Claim,
     "commit": lane.Commit,
     "configuration": UpdateStream,
-    "creation": lane.CreatePartition,
-    "lane": lane.CreateLane,
+    "creation": creation.CreatePartition,
+    "lane": creation.CreateLane,
     "read": Read,
     "release": lane.Release,
-    "removal": lane.DropPartition,
+    "removal": creation.DropPartition,
     "send": Append,
     "trim": Trim,
 }

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 from attrs import define, field, frozen
 
 from segmenter.core.beats import Beat
-from segmenter.core.command import Command, PartitionSlot, Read, ReadReply
+from segmenter.core.command import Command, GroupSlot, PartitionSlot, Read, ReadReply, StreamSlot
 from segmenter.core.group import UpdateGroup
 from segmenter.core.partition import Claim, Commit, PartitionState, Release
 from segmenter.core.retention import Append, Appended, Duplicate, Unconfirmed
@@ -313,3 +313,7 @@ class Wire:
     async def session(self) -> Line:
         """Open a session."""
         return Line(self.process, self.network, await MemoryBackend(store=self.network.server.store).session())
+
+    async def catalogue(self) -> list[StreamSlot | GroupSlot]:
+        """What is stored; it is no part of the protocol, so nothing is told of it."""
+        return self.network.server.store.catalogue()

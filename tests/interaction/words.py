@@ -7,14 +7,16 @@ from typing import Any
 
 from attrs import define, field
 
+from segmenter.core import creation, layout
 from segmenter.core import group as doc
-from segmenter.core import layout
+from segmenter.core import letters as aside
 from segmenter.core import observations as obs
 from segmenter.core import partition as lane
 from segmenter.core import retention as keep
+from segmenter.core.aside import Letter
 from segmenter.core.beats import Beat, Beaten, NotMember
 from segmenter.core.command import Command, GroupSlot, PartitionSlot
-from segmenter.core.events import Freed, Wanted
+from segmenter.core.events import Announcement, Asked, Wanted
 from segmenter.core.log import START, Record
 
 __all__ = ["Words", "label", "routine"]
@@ -71,7 +73,9 @@ class Words:
                 return "loads the document"
             case doc.UpdateGroup():
                 return self._writes(command)
-            case doc.Announce(event=Freed() | Wanted() as event):
+            case doc.DropGroup():
+                return "drops the document"
+            case doc.Announce(event=event):
                 return self._announces(command.slot, event)
             case lane.Claim():
                 evicts = command.evict is not None and command.evict != command.member
@@ -80,17 +84,18 @@ class Words:
             case lane.Release():
                 carried = f" with {self.progress(command.progress)}" if command.number else ""
                 moved = f", to go on from {command.start.decode()}" if command.start else ""
-                return f"releases {self._lane(command, command.epoch)}{carried}{moved}"
+                stuck = ", with something stuck" if command.window else ""
+                return f"releases {self._lane(command, command.epoch)}{carried}{moved}{_moves(command)}{stuck}"
             case lane.Commit():
                 where = self._lane(command, command.epoch)
-                return f"commits {where}, number {command.number}, {self.progress(command.progress)}"
+                return f"commits {where}, number {command.number}, {self.progress(command.progress)}{_moves(command)}"
             case lane.Probe():
                 return f"probes partition {command.slot.partition}"
-            case lane.CreateLane() | lane.DropLane():
-                verb = "creates" if isinstance(command, lane.CreateLane) else "drops"
+            case creation.CreateLane() | creation.DropLane():
+                verb = "creates" if isinstance(command, creation.CreateLane) else "drops"
                 return f"{verb} the lane of {command.group} in partition {command.slot.partition}"
-            case lane.CreatePartition() | lane.DropPartition():
-                verb = "creates" if isinstance(command, lane.CreatePartition) else "drops"
+            case creation.CreatePartition() | creation.DropPartition():
+                verb = "creates" if isinstance(command, creation.CreatePartition) else "drops"
                 return f"{verb} partition {command.slot.partition}"
             case layout.LoadStream():
                 return "loads the configuration"
@@ -101,13 +106,23 @@ class Words:
                 return f"appends {_data(command)} to partition {command.slot.partition}{epoch}"
             case keep.Trim():
                 return f"trims partition {command.slot.partition}"
+            case aside.ListLetters():
+                return f"looks at what is {command.shelf} in partition {command.slot.partition}"
+            case aside.Redrive(request=request):
+                return f"asks to {request.what} {_under(request.key)} in partition {command.slot.partition}"
+            case aside.Replay():
+                return f"replays {_names(command.letters)} of partition {command.slot.partition}"
+            case aside.Purge():
+                return f"purges the dead letters of partition {command.slot.partition}"
             case _:
                 return type(command).__name__
 
     def _lane(self, command: lane.Claim | lane.Release | lane.Commit, epoch: int) -> str:
         return f"partition {command.slot.partition} at {self.epoch(command.slot, command.group, epoch)}"
 
-    def _announces(self, slot: Any, event: Freed | Wanted) -> str:
+    def _announces(self, slot: Any, event: Announcement) -> str:
+        if isinstance(event, Asked):
+            return f"announces Asked: partition {event.partition}"
         lane_of = PartitionSlot(slot.stream, event.partition)
         at = f"partition {event.partition} at {self.epoch(lane_of, slot.group, event.epoch)}"
         return f"announces {type(event).__name__}: {at}" + (
@@ -153,7 +168,7 @@ class Words:
                 return f"{self.generation(command.slot, generation)}, {self._content(command.document)}"
             case doc.StillAlive(member):
                 return f"StillAlive, {self.member(member)} has beaten"
-            case doc.Announced() | lane.Created() | lane.Dropped() | layout.StreamUpdated():
+            case doc.Announced() | creation.Created() | creation.Dropped() | layout.StreamUpdated():
                 return "done"
             case layout.Loaded(config) | layout.StreamConflict(config):
                 state = config.state if config else "there is none"
@@ -169,6 +184,12 @@ class Words:
                 return f"Full, {group} has {lag} to settle" if group else "Full, there is no group yet"
             case keep.Trimmed(count):
                 return f"{count} dropped"
+            case aside.Letters(letters):
+                return _names(letters) or "nothing"
+            case aside.Requested(count):
+                return f"noted, {count} letters"
+            case aside.Replayed(count) | aside.Purged(count):
+                return str(count)
             case _:
                 return name
 
@@ -185,8 +206,10 @@ class Words:
         return f"{self.generation(slot, document.generation)}, {self._content(document)}"
 
     def _content(self, document: doc.GroupState) -> str:
-        if document.state != "ready":
+        if document.state not in ("ready", "paused"):
             return document.state
+        if document.state == "paused":
+            return f"paused, with {self.named(document.members)}"
         members = sorted((self._member(name, document), name) for name in document.members)
         return ", ".join(f"{_numbers(document.assigned_to(name))} for {told}" for told, name in members) or "no members"
 
@@ -224,8 +247,12 @@ class Words:
             case obs.Truncation():
                 after, until = (self.message(seen.partition, place.encode()) for place in (seen.after, seen.until))
                 return f"{me} finds a Truncation of partition {seen.partition}: {seen.count} after {after}, to {until}"
+            case obs.Congested():
+                return f"{me} is Congested in partition {seen.partition}: {seen.parked} parked, {seen.dead} dead"
             case obs.Stalled():
                 return f"{me} is Stalled by {', '.join(seen.keys)}"
+            case _:
+                return f"{me} has {type(seen).__name__} {seen.key}, attempt {seen.attempt}"
 
     def _held(self, slot: Any, seen: obs.Granted | obs.HandedBack | obs.Lost) -> str:
         epoch = self.epoch(PartitionSlot(slot.stream, seen.partition), slot.group, seen.epoch)
@@ -235,6 +262,7 @@ class Words:
 _VERBS = {obs.Granted: "is Granted", obs.HandedBack: "has HandedBack", obs.Lost: "has Lost"}
 _CAUSES = {
     **{name: name.capitalize() for name in ("created", "readied", "joined", "leaving", "left", "expired", "balanced")},
+    **{name: name.capitalize() for name in ("paused", "resumed")},
     "caughtup": "CaughtUp",
     "removing": "Removing",
     "removed": "Removed",
@@ -251,6 +279,25 @@ def _numbers(numbers: Iterable[int]) -> str:
 
 def _data(append: keep.Append) -> str:
     return " ".join(record.data.decode() for record in append.records)
+
+
+def _moves(command: lane.Commit | lane.Release) -> str:
+    """What a commit sets aside and takes back."""
+    moves = command.moves
+    told = [
+        f", parks {_names(moves.park)}" if moves.park else "",
+        f", buries {_names(moves.bury)}" if moves.bury else "",
+    ]
+    told += [f", takes back {len(moves.unpark)}"] * bool(moves.unpark)
+    return "".join(told + [f", has heeded a {request.what}" for request in moves.heeded])
+
+
+def _names(letters: Iterable[Letter]) -> str:
+    return " ".join(letter.data.decode() for letter in letters)
+
+
+def _under(key: bytes | None) -> str:
+    return "all that is parked" if key is None else f"what is parked under {key.decode()}"
 
 
 def label(command: Command[Any, Any], reply: Any) -> str:

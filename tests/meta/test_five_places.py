@@ -29,7 +29,8 @@ def _commands() -> Iterator[type[Command[Any, Any]]]:
 
 COMMANDS = {command.__name__: command for command in _commands()}
 ROWS = {row[0]: row[1:] for row in TABLE.findall((ROOT / "specs" / "README.md").read_text())}
-TESTS = "\n".join(path.read_text() for path in ROOT.glob("tests/**/*.py") if "meta" not in path.parts)
+SHIPPED = ROOT / "segmenter" / "testing" / "machines.py"  # tests of every backend, so they come with the library
+TESTS = "\n".join(path.read_text() for path in [SHIPPED, *ROOT.glob("tests/**/*.py")] if "meta" not in path.parts)
 
 
 def _snake(name: str) -> str:

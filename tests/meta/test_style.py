@@ -19,7 +19,10 @@ KINDS = {".cfg", ".ini", ".json", ".lua", ".md", ".py", ".svg", ".toml", ".txt",
 TEXTS = sorted(
     path
     for path in (*ROOT.glob("*"), *(path for folder in FOLDERS for path in ROOT.glob(f"{folder}/**/*")))
-    if path.is_file() and path.suffix in KINDS and path != Path(__file__) and not path.name.startswith(".coverage")
+    if path.is_file()
+    and path.suffix in KINDS
+    and path != Path(__file__)
+    and not path.name.startswith((".coverage", ".git"))
 )
 LEFTOVERS = re.compile(r"\b(TODO|FIXME|XXX|HACK|NotImplementedError)\b|\btime\.sleep\b|unittest\.mock|import mock")
 MACHINE_PATHS = re.compile(r"/(work|farm|root|home)/")

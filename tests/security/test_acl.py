@@ -34,12 +34,17 @@ async def produce(mine: Segmenter, admin: Segmenter) -> None:
 
 
 async def consume(mine: Segmenter, admin: Segmenter) -> None:
-    """In a new group that begins in the middle, beside another member that joins and leaves."""
+    """In a new group that begins in the middle, beside another member that joins and leaves; and set aside."""
     orders = await admin.register_stream("orders", partitions=2)
-    sent = await orders.send_many([("k", b"0"), ("k", b"1")])
+    sent = await orders.send_many([("k", b"0"), ("k", b"1"), ("k", b"2")])
     async with mine.register_consumer("orders", group="g", session_timeout=0.3, start=sent[0].id) as consumer:
-        (message,) = await consumer.read(timeout=LIMIT_S)
-        await consumer.ack(message)
+        first, second = await consumer.read(timeout=LIMIT_S)
+        first.reject("bad")
+        second.park("bad")
+        await consumer.commit()
+        await (await admin.shelves("orders", "g")).redrive()
+        (again,) = await consumer.read(timeout=LIMIT_S)
+        await consumer.ack(again)
         async with mine.register_consumer("orders", group="g", session_timeout=0.3, start="latest") as other:
             while len(other.partitions) != 1:
                 await consumer.read(timeout=0.05)
@@ -51,17 +56,36 @@ async def consume(mine: Segmenter, admin: Segmenter) -> None:
 
 async def observe(mine: Segmenter, admin: Segmenter) -> None:
     orders = await admin.register_stream("orders", partitions=1)
-    await orders.send("k", b"x")
-    async with admin.register_consumer("orders", group="g", session_timeout=0.5):
+    await orders.send_many([("k", b"0"), ("k", b"1")])
+    async with admin.register_consumer("orders", group="g", session_timeout=0.5, batch_size=1) as consumer:
+        (message,) = await consumer.read(timeout=LIMIT_S)
+        message.reject("bad")
+        await consumer.commit()
+        assert len(await (await mine.shelves("orders", "g")).dead()) == 1
+        assert await mine.streams() == ["orders"]
+        assert await mine.groups("orders") == ["g"]
         assert (await mine.describe("orders", "g")).lag == 1
+        assert (await mine.describe_stream("orders")).messages == 2
+        tailed = mine.tail("orders", start="earliest", follow=False)
+        assert [message.data async for message in tailed] == [b"0", b"1"]
 
 
 async def administer(mine: Segmenter, admin: Segmenter) -> None:
     orders = await mine.register_stream("orders", partitions=1)
-    sent = await (await admin.get_stream("orders")).send_many([("k", b"0"), ("k", b"1")])
-    async with admin.register_consumer("orders", group="g", session_timeout=0.5):
-        pass
+    sent = await (await admin.get_stream("orders")).send_many([("k", b"%d" % number) for number in range(4)])
+    async with admin.register_consumer("orders", group="g", session_timeout=0.5) as consumer:
+        first, second, third, _ = await consumer.read(timeout=LIMIT_S)
+        first.reject("bad")
+        second.reject("bad")
+        third.park("bad")
+        await consumer.commit()
+    shelves = await mine.shelves("orders", "g")
+    assert await shelves.redrive("k") == 2
+    assert await shelves.replay((await shelves.dead())[:1]) == 1
+    assert await shelves.purge() == 1
+    await mine.pause_group("orders", "g")
     await mine.reset_group("orders", "g", sent[0].id)
+    await mine.resume_group("orders", "g")
     await mine.remove_group("orders", "g")
     await orders.alter(partition_size=5)
     await mine.remove_stream("orders")

@@ -9,21 +9,42 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from segmenter.core.aside import Aside, Request
 from segmenter.core.beats import Beat
 from segmenter.core.invariants import Violation
-from segmenter.core.partition import Claim, Claimed, Commit, Committed, PartitionState
+from segmenter.core.letters import Purge, Redrive, Replay
+from segmenter.core.partition import Claim, Claimed, Commit, Committed, Lane, PartitionState
 from segmenter.core.retention import Append, Appended
-from segmenter.testing.simulation import History, Plan, check, simulate
+from segmenter.testing.simulation import Fault, History, Plan, check, simulate
 from segmenter.testing.simulation import checks as c
+from segmenter.testing.simulation import shelving as s
 from segmenter.testing.simulation.history import Answered, Began, Ended, Event, Executed, Replied
+from segmenter.testing.simulation.process import GROUP
 
 PLAN = Plan(seed=4, partitions=2, keys=3, messages=20, workers=2)
+SHELVING = evolve(
+    PLAN,
+    messages=40,
+    parked=0.15,
+    rejected=0.15,
+    deadly=0.05,
+    faults=(Fault(0.8, "redrive", 0, 0.1), Fault(4.71, "replay", 0, 0.0), Fault(8.0, "purge", 0, 0.0)),
+)
 
 
 @pytest.fixture(scope="module")
 def true() -> History:
     history = simulate(PLAN)
     check(history)
+    return history
+
+
+@pytest.fixture(scope="module")
+def shelved() -> History:
+    """Messages were parked, dead and deadly, and an operator did everything there is to do."""
+    history = simulate(SHELVING)
+    check(history)
+    assert {event.outcome for event in history.of(Ended)} >= {"parked", "rejected", "killed its process"}
     return history
 
 
@@ -154,7 +175,131 @@ def test_a_cluster_that_does_not_come_to_rest_is_found(true: History, change: di
         c.everything_comes_to_rest(evolve(true, **change))
 
 
+# --- what is set aside ----------------------------------------------------------------------------------------------
+
+
+def _moving(history: History, what: str) -> int:
+    """A commit that parks, buries or unparks something."""
+
+    def moves(event: Event) -> bool:
+        if not isinstance(event, Executed) or not isinstance(event.command, Commit):
+            return False
+        return isinstance(event.reply, Committed) and bool(getattr(event.command.moves, what))
+
+    return _first(history, moves)
+
+
+def _clears(event: Event, command: type) -> bool:
+    """Whether dead letters went by a command of this kind."""
+    if not isinstance(event, Executed) or not isinstance(event.command, command):
+        return False
+    return len(event.after.lanes[GROUP].aside.dead) < len(event.before.lanes[GROUP].aside.dead)
+
+
+def _with_aside(history: History, index: int, change: Callable[[Lane], Aside]) -> History:
+    """Have a command leave something else aside."""
+    event = history.events[index]
+    assert isinstance(event, Executed)
+    lane = event.after.lanes[GROUP]
+    changed = event.after.with_lane(GROUP, evolve(lane, aside=change(lane)))
+    return _replaced(history, index, evolve(event, after=changed))
+
+
+def test_a_letter_in_two_places_is_found(shelved: History) -> None:
+    index = _moving(shelved, "park")
+    with pytest.raises(Violation, match="INV-5 a letter is in one place"):
+        s.letters_are_in_one_place(_with_aside(shelved, index, lambda it: evolve(it.aside, dead=it.aside.parked)))
+
+
+def test_a_letter_that_will_be_read_once_more_is_found(shelved: History) -> None:
+    def ahead(lane: Lane) -> Aside:
+        return evolve(lane.aside, parked=(evolve(lane.aside.parked[0], ordinal=999),))
+
+    with pytest.raises(Violation, match="INV-5 what is set aside counts"):
+        s.letters_are_in_one_place(_with_aside(shelved, _moving(shelved, "park"), ahead))
+
+
+def test_a_parked_letter_that_nobody_settled_and_that_is_gone_is_lost(shelved: History) -> None:
+    index = _moving(shelved, "unpark")
+    gone = shelved.events[index]
+    assert isinstance(gone, Executed)
+    assert isinstance(gone.command, Commit)
+    ordinals = {ordinal for ordinal, _ in gone.command.moves.unpark}
+    theirs = {event.delivery for event in shelved.of(Began) if event.ordinal in ordinals}
+    with pytest.raises(Violation, match="P4 what was parked"):
+        s.letters_are_not_lost(
+            _without(shelved, lambda e: isinstance(e, Ended) and e.outcome == "acked" and e.delivery in theirs)
+        )
+
+
+def test_a_dead_letter_that_is_gone_without_a_word_is_lost(shelved: History) -> None:
+    index = _first(shelved, lambda event: _clears(event, Purge))
+    event = shelved.events[index]
+    assert isinstance(event, Executed)
+    by_nobody = evolve(event, command=Redrive(event.command.slot, GROUP, Request("redrive", None, "t")))
+    with pytest.raises(Violation, match="P4 a dead letter"):
+        s.letters_are_not_lost(_replaced(shelved, index, by_nobody))
+
+
+def test_a_replay_that_leaves_nothing_in_the_log_is_found(shelved: History) -> None:
+    index = _first(shelved, lambda event: _clears(event, Replay))
+    event = shelved.events[index]
+    assert isinstance(event, Executed)
+    nowhere = evolve(event, after=evolve(event.after, log=event.before.log))
+    with pytest.raises(Violation, match="P4 what is replayed"):
+        s.letters_are_not_lost(_replaced(shelved, index, nowhere))
+
+
+@pytest.mark.parametrize(("outcome", "said"), [("parked", "P1 what is parked"), ("rejected", "P1 what is dead")])
+def test_what_is_set_aside_without_a_reason_is_found(shelved: History, outcome: str, said: str) -> None:
+    with pytest.raises(Violation, match=said):
+        s.letters_are_not_lost(_without(shelved, lambda e: isinstance(e, Ended) and e.outcome == outcome))
+
+
+def test_a_message_that_overtakes_a_parked_one_is_found(shelved: History) -> None:
+    parked = next(event for event in shelved.of(Ended) if event.outcome == "parked")
+    began = next(event for event in shelved.of(Began) if event.delivery == parked.delivery)
+    index = shelved.events.index(parked)
+    overtaking = evolve(began, delivery=-1, ordinal=began.ordinal + 1, number=began.number + 1)
+    with pytest.raises(Violation, match="INV-6 nothing overtakes"):
+        s.nothing_overtakes_what_is_parked(_replaced(shelved, index, parked, overtaking))
+
+
+def test_a_parked_message_that_starts_unasked_is_found(shelved: History) -> None:
+    def unasked(event: Event) -> Event:
+        if isinstance(event, Executed) and isinstance(event.after, PartitionState) and GROUP in event.after.lanes:
+            lane = event.after.lanes[GROUP]
+            return evolve(
+                event, after=event.after.with_lane(GROUP, evolve(lane, aside=evolve(lane.aside, requests=())))
+            )
+        return event
+
+    with pytest.raises(Violation, match="P1 what is parked starts when that was asked for"):
+        s.nothing_overtakes_what_is_parked(evolve(shelved, events=[unasked(event) for event in shelved.events]))
+
+
+def test_a_message_that_kills_on_and_on_is_found(shelved: History) -> None:
+    index = _first(shelved, lambda event: isinstance(event, Ended) and event.outcome == "killed its process")
+    with pytest.raises(Violation, match="P8 deaths are bounded"):
+        s.deaths_are_bounded(_replaced(shelved, index, *[shelved.events[index]] * 5))
+
+
+def test_a_request_that_nobody_heeds_is_found(shelved: History) -> None:
+    last = (
+        len(shelved.events)
+        - 1
+        - _first(
+            evolve(shelved, events=shelved.events[::-1]),
+            lambda event: isinstance(event, Executed) and isinstance(event.after, PartitionState),
+        )
+    )
+    with pytest.raises(Violation, match="P8 what is asked is done"):
+        s.what_is_asked_is_done(
+            _with_aside(shelved, last, lambda it: evolve(it.aside, requests=(Request("redrive", None, "t"),)))
+        )
+
+
 def test_no_check_is_left_without_a_test() -> None:
     """A check that cannot fail is worth nothing."""
     here = Path(__file__).read_text()
-    assert [each.__name__ for each in c.CHECKS if f"c.{each.__name__}(" not in here] == []
+    assert [each.__name__ for each in c.CHECKS if f".{each.__name__}(" not in here] == []

@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from segmenter import BackendError, Segmenter, SendUnknown
+from segmenter import BackendError, PartitionLost, Segmenter, SendUnknown
 from segmenter.core.command import PartitionSlot
 from segmenter.core.observations import Departed, Lost
 from segmenter.testing.simulation import FaultyBackend, Network
@@ -120,3 +120,22 @@ async def test_attempts_are_spread_ever_wider(world: World) -> None:
     assert max(waits) <= 1.0 + 0.03
     assert min(waits[6:]) >= 0.5
     assert len(set(waits)) > 5, "no two wait as long"
+
+
+@virtually
+async def test_an_acknowledgement_is_lost_aloud_if_the_release_that_carries_it_has_no_answer_before_the_lease_is_over(
+    world: World,
+) -> None:
+    """Whoever waits for it to be stored would otherwise wait for ever."""
+    network = Network(Random(5))
+    orders = await world.segmenter().register_stream("orders", partitions=2)
+    await orders.send_many([(f"k{number}", b"") for number in range(50)])
+    consumer = await _behind(world, network).register_consumer("orders", group="g", session_timeout=1.0, batch_size=50)
+    messages = await consumer.read(timeout=1)
+    await world.worker("other")
+    await asyncio.sleep(0.5)  # one of the two partitions drains
+    network.down = True
+    waiting = [asyncio.ensure_future(consumer.ack(message)) for message in messages]
+    outcomes = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), timeout=5)
+    assert {type(outcome) for outcome in outcomes} == {PartitionLost}
+    assert consumer.partitions == []

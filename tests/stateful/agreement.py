@@ -1,111 +1,29 @@
-"""Two worlds that must agree: commands run in memory, where the laws are executed, and in Redis, where scripts are.
-
-Redis stamps ids, epochs and generations with a clock of its own, so these differ between the worlds. ``canonical``
-is the one place that knows: it puts in the place of each of them the order of its first appearance in its slot.
-"""
+"""Redis beside the laws: the scripts, and all that they left in the server, key by key."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import re
-from collections.abc import Callable
 from typing import Any, TypeVar
 
-import attrs
 import redis
-from attrs import evolve
 
+from segmenter.core.aside import Aside
 from segmenter.core.command import Command, GroupSlot, PartitionSlot, Slot, StreamSlot
 from segmenter.core.group import GroupData
 from segmenter.core.layout import StreamConfig
 from segmenter.core.log import Log, Producer, parse_position
 from segmenter.core.partition import Lane, PartitionState
-from segmenter_memory import Store
+from segmenter.testing.agreement import Law
 from segmenter_redis import RedisBackend
 from segmenter_redis.documents import config_from, group_from, progress_from
 from segmenter_redis.keys import Keys
+from segmenter_redis.letters import letters_from, requests_from
 
-__all__ = ["InMemory", "InRedis", "Terms", "canonical", "mapped"]
+__all__ = ["InRedis"]
 
 R = TypeVar("R")
 State = PartitionState | GroupData | StreamConfig | None
-
-STAMP = 10**12  # what a clock made is above it; what a test chooses is below
-STAMPED_ID = re.compile(rb"\d{13,}-\d+")
-STAMPED_NUMBER = re.compile(rb"\d{13,}")
-
-
-class Terms:
-    """The stamps that one world has used in one slot, in the order of their first appearance."""
-
-    def __init__(self) -> None:
-        self.known: list[object] = []
-
-    def canonical(self, leaf: object) -> object:
-        """The order of a stamp; anything else as it is."""
-        if not is_stamp(leaf):
-            return leaf
-        if leaf not in self.known:
-            self.known.append(leaf)
-        return ("stamp", self.known.index(leaf))
-
-    def counterpart(self, leaf: object, other: Terms) -> object:
-        """The stamp of this world that stands for one of the other; one that no clock made is the same in both."""
-        if not is_stamp(leaf):
-            return leaf
-        if leaf not in other.known:
-            other.known.append(leaf)
-            self.known.append(leaf)
-        return self.known[other.known.index(leaf)]
-
-
-def is_stamp(leaf: object) -> bool:
-    if isinstance(leaf, bytes):
-        return bool(STAMPED_ID.fullmatch(leaf) or STAMPED_NUMBER.fullmatch(leaf))
-    return is_position(leaf) or (isinstance(leaf, int) and leaf > STAMP)
-
-
-def is_position(value: object) -> bool:
-    return isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], int) and value[0] > STAMP
-
-
-def mapped(value: Any, leaf: Callable[[object], object]) -> Any:
-    """The same value with ``leaf`` applied to all that is not made of other things."""
-    if attrs.has(type(value)):
-        if isinstance(value, Producer):
-            value = evolve(value, seen_ms=0)
-        return type(value)(**{name: mapped(getattr(value, name), leaf) for name in attrs.fields_dict(type(value))})
-    if isinstance(value, dict):
-        return {key: mapped(value[key], leaf) for key in sorted(value)}
-    if is_position(value):
-        return leaf(b"%d-%d" % value)
-    if isinstance(value, list | tuple):
-        return tuple(mapped(item, leaf) for item in value)
-    return leaf(value)
-
-
-def canonical(value: Any, terms: Terms) -> Any:
-    """A reply or a state in words that do not depend on the world."""
-    if isinstance(value, PartitionState):
-        value = evolve(value, history="")  # of the server, not of the slot
-    return mapped(value or None, terms.canonical)
-
-
-class InMemory:
-    """The laws themselves."""
-
-    def __init__(self, history: str) -> None:
-        ticks = itertools.count(1_700_000_000_000_000, 1_000)
-        self.store = Store(lambda: next(ticks))
-        self.store.history = history
-
-    def execute(self, command: Command[Any, R]) -> R:
-        return self.store.apply(command)
-
-    def state(self, slot: Slot) -> State:
-        state: State = self.store.slots.get(slot)
-        return None if state == GroupData() else state
 
 
 class InRedis:
@@ -123,6 +41,15 @@ class InRedis:
             return await self._session.execute(command)
 
         return self._runner.run(ask())
+
+    def seen(self, slot: Slot, law: Law) -> tuple[State, State]:
+        """All that is stored."""
+        return self.state(slot), law.state(slot)
+
+    def seal(self, slot: PartitionSlot) -> bool:
+        """No command seals a partition yet, but Append knows of it."""
+        self.client.hset(self.keys.meta(slot), "sealed", 1)
+        return True
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -177,8 +104,16 @@ class InRedis:
             sealed=int(meta["sealed"]) if "sealed" in meta else None,
             log=self._log(self.keys.log(slot)),
             producers=producers,
-            lanes={group: _lane(lanes, group) for group in groups},
+            lanes={group: _lane(lanes, group, self._aside(slot, group)) for group in groups},
         )
+
+    def _aside(self, slot: PartitionSlot, group: str) -> Aside:
+        flat = [
+            list(itertools.chain(*self.client.hgetall(key(slot, group)).items()))
+            for key in (self.keys.parked, self.keys.dead, self.keys.requests)
+        ]
+        parked, dead = (tuple(sorted(letters_from(shelf), key=lambda letter: letter.place)) for shelf in flat[:2])
+        return Aside(parked, dead, requests_from(flat[2]))
 
     def _group(self, slot: GroupSlot) -> GroupData | None:
         stored = self._hash(self.keys.document(slot))
@@ -201,14 +136,17 @@ def _producer(packed: bytes) -> Producer:
     return Producer(int(epoch), int(first), int(count), first_id, last_id, int(seen_ms))
 
 
-def _lane(lanes: dict[str, bytes], group: str) -> Lane:
+def _lane(lanes: dict[str, bytes], group: str, aside: Aside) -> Lane:
     it = {name.removeprefix(f"{group}:"): value for name, value in lanes.items() if name.startswith(f"{group}:")}
     return Lane(
-        progress=progress_from(it["offset"], it["read"], it["ranges"], it["attempts"]),
+        progress=progress_from(it["offset"], it["read"], it["ranges"], it["attempts"], it["trying"]),
         owner=it["owner"].decode() or None,
         epoch=int(it["epoch"]),
         generation=int(it["generation"]),
         claim=it["claim"].decode(),
         history=it["history"].decode(),
         number=int(it["number"]),
+        unclean=int(it["unclean"]),
+        horizon=int(it["horizon"]),
+        aside=aside,
     )

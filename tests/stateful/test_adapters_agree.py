@@ -1,312 +1,26 @@
-"""Memory and Redis are asked the same things and must answer and store the same: the core specifies the scripts.
+"""Redis is asked the same things as the laws and must answer and store the same: the core specifies the scripts.
 
-Three machines ask every command there is, in and out of season: stale epochs and numbers, repeated claims, gaps in
-sequences, full partitions, members that come back from the dead. They end with proof that every reply occurred.
+The machines (``segmenter/testing/machines.py``) end with proof that every reply occurred.
 """
 
 from __future__ import annotations
 
 import asyncio
-import uuid
 from collections import Counter
 from functools import partial
 from typing import Any
 
-from attrs import evolve
 from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import run_state_machine_as_test
 
-from segmenter.core import group as groups
-from segmenter.core.beats import Beat
-from segmenter.core.command import Command, GroupSlot, PartitionSlot, Slot, StreamSlot
-from segmenter.core.events import Changed, Freed, Wanted
-from segmenter.core.group import Announce, GroupData, GroupEvent, GroupState, LoadGroup, UpdateGroup
-from segmenter.core.layout import LoadStream, StreamConfig, UpdateStream
-from segmenter.core.log import Record
-from segmenter.core.partition import (
-    Claim,
-    Commit,
-    CreateLane,
-    CreatePartition,
-    DropLane,
-    DropPartition,
-    Lane,
-    PartitionState,
-    Probe,
-    Progress,
-    Release,
-)
-from segmenter.core.retention import Append, Trim
+from segmenter.testing.machines import GroupsAgree, LanesAgree, LogsAgree
 from segmenter_redis.codec import REPLIES
-from tests.stateful.agreement import InMemory, InRedis, Terms, canonical, mapped
-
-CAPACITY = 6
-STALE = 5  # an epoch that never was
-FLOOR = 3_000_000_000_000_000  # an epoch above every clock
-BEYOND = b"9999999999999999-0"  # the end of every log
-OUTSIDE = [b"0-0", b"7", b"7-7", b"99999999999-0", BEYOND]  # places where no log has an entry
-
-MEMBERS = st.sampled_from(["m1", "m2", "m3"])
-CALLERS = st.sampled_from([None, None, None, "m1", "m2"])  # None: the owner, whoever it is
-EVICTED = st.sampled_from([None, None, "m1", "m2"])
-GROUPS = st.sampled_from(["a", "a", "b"])
-NUMBERS = st.sampled_from([0, 0, 0, 1])  # of a partition
-SOMETIMES = st.sampled_from([False] * 4 + [True])
-SELDOM = st.sampled_from([False] * 19 + [True])
-PAIRS = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=2).map(tuple)
-RECORDS = st.builds(
-    Record,
-    key=st.sampled_from([b"", b"k", b"key \r\n\x00\xff"]),
-    data=st.sampled_from([b"", b"d", bytes(range(256))]),
-    headers=st.sampled_from([b"", b"", b"h"]),
-)
-EVENTS: st.SearchStrategy[GroupEvent] = st.one_of(
-    st.builds(groups.Joined, member=MEMBERS),
-    st.builds(groups.Joined, member=MEMBERS, seat=st.just("seat"), immediate=st.booleans()),
-    st.builds(groups.Leaving, member=MEMBERS),
-    st.builds(groups.Left, member=MEMBERS),
-    st.sampled_from([groups.Balanced(), groups.Readied(), groups.Removing(), groups.CaughtUp(10**9)]),
-)
-
-
-class Agreement(RuleBasedStateMachine):
-    """What all machines do: ask both worlds for one command."""
-
-    def __init__(self, redis: InRedis, seen: Counter[bytes]) -> None:
-        super().__init__()
-        self.redis = redis
-        self.memory = InMemory(redis.history)
-        self.seen = seen
-        self.terms: dict[Slot, tuple[Terms, Terms]] = {}
-        self.stream = f"s-{uuid.uuid4().hex[:8]}"  # no other example has used these slots
-        self.versions = 0
-
-    def ask(self, command: Command[Any, Any]) -> None:
-        """Both worlds answer alike and are alike afterwards."""
-        here, there = self.terms.setdefault(command.slot, (Terms(), Terms()))
-        translated = mapped(command, lambda leaf: there.counterpart(leaf, here))
-        reply, reply_there = self.memory.execute(command), self.redis.execute(translated)
-        self.seen[type(reply).__name__.encode()] += 1
-        assert canonical(reply_there, there) == canonical(reply, here), command
-        state, state_there = self.memory.state(command.slot), self.redis.state(command.slot)
-        assert canonical(state_there, there) == canonical(state, here), command
-
-    def fresh(self) -> str:
-        self.versions += 1
-        return f"v{self.versions}"
-
-
-class PartitionsAgree(Agreement):
-    """What the two machines of partitions have in common: two partitions with a lane or two."""
-
-    @initialize()
-    def create(self) -> None:
-        for number in (0, 1):
-            self.create_anew(self.slot(number), 0)
-
-    def create_anew(self, slot: PartitionSlot, layout: int) -> None:
-        self.ask(DropPartition(slot))
-        self.ask(CreatePartition(slot, self.fresh(), layout))
-        self.ask(CreateLane(slot, "a", b"earliest"))
-        self.ask(CreateLane(slot, "b", b"latest"))
-
-    def slot(self, number: int) -> PartitionSlot:
-        return PartitionSlot(self.stream, number)
-
-    def partition(self, slot: PartitionSlot) -> PartitionState | None:
-        state = self.memory.state(slot)
-        return state if isinstance(state, PartitionState) else None
-
-    def lane(self, slot: PartitionSlot, group: str) -> Lane:
-        """The lane, or what a caller would take for one where there is none."""
-        state = self.partition(slot)
-        return (state and state.lanes.get(group)) or Lane(Progress())
-
-    def own(self, slot: PartitionSlot, group: str) -> Lane:
-        """The lane, which somebody owns: else most commits would be refused for that reason alone."""
-        if self.lane(slot, group).owner is None:
-            self.ask(Claim(slot, group, "m1", 9, self.lane(slot, group).epoch, self.fresh()))
-        return self.lane(slot, group)
-
-    def ids(self, slot: PartitionSlot) -> list[bytes]:
-        state = self.partition(slot)
-        return [entry[0] for entry in state.log.entries] if state else []
-
-    def starts(self, slot: PartitionSlot) -> st.SearchStrategy[bytes]:
-        return st.sampled_from([b"earliest", b"latest", *OUTSIDE, *self.ids(slot)])
-
-    def progress(self, slot: PartitionSlot) -> st.SearchStrategy[Progress]:
-        """Something to store: mostly of the log, now and then beyond its end."""
-        state = self.partition(slot)
-        first = state.log.first_ordinal if state else 0
-        places = [(b"0-0", 0), (BEYOND, 9), *((at, first + n + 1) for n, at in enumerate(self.ids(slot)))]
-        return st.builds(lambda place, *pairs: Progress(*place, *pairs), st.sampled_from(places), PAIRS, PAIRS)
-
-
-class LanesAgree(PartitionsAgree):
-    """The laws of ownership and progress."""
-
-    @rule(number=NUMBERS, group=GROUPS, anew=SOMETIMES, data=st.data())
-    def create_lane(self, number: int, group: str, anew: bool, data: st.DataObject) -> None:
-        slot = self.slot(number)
-        if anew:
-            self.ask(DropLane(slot, group))
-        self.ask(CreateLane(slot, group, data.draw(self.starts(slot))))
-
-    @rule(number=NUMBERS, group=GROUPS, member=MEMBERS, evict=EVICTED, stale=SOMETIMES, data=st.data())
-    def claim(self, number: int, group: str, member: str, evict: str | None, stale: bool, data: st.DataObject) -> None:
-        slot = self.slot(number)
-        lane = self.lane(slot, group)
-        claim = data.draw(st.sampled_from([lane.claim or "c0", "c1", self.fresh(), self.fresh()]))
-        generation = max(0, lane.generation + data.draw(st.sampled_from([0, 0, 1, -1])))
-        floor = data.draw(st.sampled_from([0, 0, 0, FLOOR]))
-        self.ask(Claim(slot, group, member, generation, STALE if stale else lane.epoch, claim, evict, floor))
-
-    @rule(number=NUMBERS, group=GROUPS, member=CALLERS, stale=SOMETIMES, step=st.integers(-1, 2), data=st.data())
-    def commit(self, number: int, group: str, member: str | None, stale: bool, step: int, data: st.DataObject) -> None:
-        slot = self.slot(number)
-        lane = self.own(slot, group)
-        if data.draw(SOMETIMES):
-            self.redis.lose_history()
-            self.memory.store.history = self.redis.history
-        caller = member or lane.owner or "nobody"
-        progress = data.draw(self.progress(slot))
-        self.ask(Commit(slot, group, caller, STALE if stale else lane.epoch, max(0, lane.number + step), progress))
-
-    @rule(number=NUMBERS, group=GROUPS, member=CALLERS, evict=EVICTED, stale=SOMETIMES, data=st.data())
-    def release(
-        self, number: int, group: str, member: str | None, evict: str | None, stale: bool, data: st.DataObject
-    ) -> None:
-        slot = self.slot(number)
-        lane = self.lane(slot, group)
-        caller = member or lane.owner or "nobody"
-        count = data.draw(st.sampled_from([0, lane.number, lane.number + 1]))
-        progress = data.draw(self.progress(slot)) if count else Progress()
-        start = data.draw(st.just(b"") | self.starts(slot))
-        self.ask(Release(slot, group, caller, STALE if stale else lane.epoch, count, progress, evict, start))
-
-    @rule(number=NUMBERS, group=GROUPS)
-    def probe(self, number: int, group: str) -> None:
-        self.ask(Probe(self.slot(number), group))
-
-    @rule(number=NUMBERS)
-    def append_some(self, number: int) -> None:
-        slot = self.slot(number)
-        state = self.partition(slot)
-        known = state.producers.get("p") if state else None
-        self.ask(Append(slot, "p", 1, known.last + 1 if known else 1, [Record(b"k", b"d")] * 2, 100))
-
-
-class LogsAgree(PartitionsAgree):
-    """The laws of appending and trimming: logs of six entries."""
-
-    @rule(number=NUMBERS, layout=st.integers(0, 1), anew=SELDOM)
-    def create_partition(self, number: int, layout: int, anew: bool) -> None:
-        slot = self.slot(number)
-        if anew:
-            self.create_anew(slot, layout)
-        self.ask(CreatePartition(slot, self.fresh(), layout))
-
-    @rule(number=NUMBERS, really=SELDOM)
-    def drop_or_seal(self, number: int, really: bool) -> None:
-        """No command seals a partition yet, but Append knows of it."""
-        slot = self.slot(number)
-        state = self.partition(slot)
-        if really and state and state.sealed is None:
-            self.memory.store.slots[slot] = evolve(state, sealed=1)
-            self.redis.client.hset(self.redis.keys.meta(slot), "sealed", 1)
-        elif really:
-            self.ask(DropPartition(slot))
-
-    @rule(number=NUMBERS, group=GROUPS, data=st.data())
-    def settle(self, number: int, group: str, data: st.DataObject) -> None:
-        """Make room: whatever a group has settled may go."""
-        slot = self.slot(number)
-        lane = self.own(slot, group)
-        progress = data.draw(self.progress(slot))
-        self.ask(Commit(slot, group, lane.owner or "nobody", lane.epoch, lane.number + 1, progress))
-
-    @rule(
-        number=NUMBERS,
-        records=st.lists(RECORDS, min_size=1, max_size=3),
-        kind=st.sampled_from(["next", "next", "next", "again", "again", "gap", "older", "newer"]),
-        overflow=st.sampled_from(["refuse", "refuse", "refuse", "drop_oldest"]),
-        elsewhere=SOMETIMES,
-    )
-    def append(self, number: int, records: list[Record], kind: str, overflow: Any, elsewhere: bool) -> None:
-        slot = self.slot(number)
-        state = self.partition(slot)
-        known = state.producers.get("p") if state else None
-        epoch, first = (known.epoch, known.last + 1) if known else (2, 1)
-        if kind == "again" and known:
-            first, records = known.first, records[:1] * known.count
-        epoch += {"older": -1, "newer": 1}.get(kind, 0)
-        first = 1 if kind == "newer" else first + (kind == "gap")
-        layout = (state.layout if state else 0) + elsewhere
-        self.ask(Append(slot, "p", epoch, first, records, CAPACITY, layout, overflow))
-
-    @rule(number=NUMBERS, keep=st.integers(0, 3))
-    def trim(self, number: int, keep: int) -> None:
-        self.ask(Trim(self.slot(number), keep))
-
-
-class GroupsAgree(Agreement):
-    """The laws of streams and groups: one stream, two groups, three members."""
-
-    def slot(self, group: str) -> GroupSlot:
-        return GroupSlot(self.stream, group)
-
-    def data(self, group: str) -> GroupData:
-        state = self.memory.state(self.slot(group))
-        return state if isinstance(state, GroupData) else GroupData()
-
-    @rule(stale=SOMETIMES, repeat=SOMETIMES, remove=SOMETIMES, size=st.integers(1, 9))
-    def update_stream(self, stale: bool, repeat: bool, remove: bool, size: int) -> None:
-        slot = StreamSlot(self.stream)
-        stored = self.memory.state(slot)
-        version = stored.version if isinstance(stored, StreamConfig) else None
-        written = version if repeat and version else self.fresh()
-        config = None if remove else StreamConfig(written, 2, size, "first")
-        self.ask(UpdateStream(slot, "stale" if stale else version, config))
-        self.ask(LoadStream(slot))
-
-    @rule(group=GROUPS, event=EVENTS, stale=SOMETIMES, repeat=SOMETIMES)
-    def update_group(self, group: str, event: GroupEvent, stale: bool, repeat: bool) -> None:
-        self.update(group, event, stale, repeat, (), 0)
-
-    @rule(group=GROUPS, silent=st.lists(MEMBERS, min_size=1, max_size=2).map(tuple), below=st.integers(0, 9))
-    def expire(self, group: str, silent: tuple[str, ...], below: int) -> None:
-        self.update(group, groups.Expired(silent), False, False, silent, below)
-
-    def update(
-        self, group: str, event: GroupEvent, stale: bool, repeat: bool, silent: tuple[str, ...], below: int
-    ) -> None:
-        stored = self.data(group).document
-        document = (stored or GroupState(2, 1_000)).on(event)
-        version = stored.version if stored and repeat else self.fresh()
-        # The generation is a floor that the tests keep below the clock.
-        document = evolve(document, version=version, generation=min(document.generation, 10**9))
-        changed = Changed(version, type(event).__name__.lower(), "m1", ("m1", "m2"))
-        expect = "stale" if stale else stored.version if stored else None
-        self.ask(UpdateGroup(self.slot(group), expect, document, changed, silent, below))
-
-    @rule(group=GROUPS, event=st.sampled_from([Freed(0, 7, "m1"), Wanted(1, 8, "m2")]))
-    def announce(self, group: str, event: Freed | Wanted) -> None:
-        self.ask(Announce(self.slot(group), event))
-        self.ask(LoadGroup(self.slot(group)))
-
-    @rule(group=GROUPS, member=CALLERS, known=st.booleans(), below=st.integers(0, 9))
-    def beat(self, group: str, member: str | None, known: bool, below: int) -> None:
-        document = self.data(group).document
-        member = member or max(self.data(group).scores, default="m3")
-        version = document.version if document and known else "unknown"
-        self.ask(Beat(self.slot(group), member, version, below))
+from tests.stateful.agreement import InRedis
 
 
 def test_redis_obeys_the_laws_of_the_core(redis_url: str, namespace: str) -> None:
     """Without it, what is tested in memory would say nothing about production."""
-    seen: Counter[bytes] = Counter()
+    seen: Counter[str] = Counter()
     profile = settings.get_profile(settings.get_current_profile_name())
     limits = settings(profile, max_examples=profile.max_examples * 2 // 5, stateful_step_count=40)
     with asyncio.Runner() as runner:
@@ -315,6 +29,6 @@ def test_redis_obeys_the_laws_of_the_core(redis_url: str, namespace: str) -> Non
             for kind in (LanesAgree, LogsAgree, GroupsAgree):
                 machine: Any = partial(kind, redis, seen)  # hypothesis takes any callable that makes one
                 run_state_machine_as_test(machine, settings=limits)
-            assert set(REPLIES) - set(seen) == (set() if redis.history else {b"RolledBack"})
+            assert set(REPLIES) - {name.encode() for name in seen} == (set() if redis.history else {b"RolledBack"})
         finally:
             redis.close()

@@ -26,7 +26,9 @@ from segmenter.core.group import (
     Leaving,
     Left,
     LoadGroup,
+    Paused,
     Readied,
+    Resumed,
     StillAlive,
     UpdateGroup,
 )
@@ -124,6 +126,18 @@ class DocumentMachine(RuleBasedStateMachine):
         else:
             assert suspect not in self.document.members
             assert isinstance(self._do(Beat(SLOT, suspect, "", 0)), NotMember)
+
+    @rule(event=st.sampled_from([Paused(), Resumed(), Resumed()]))
+    def pause_or_resume(self, event: Paused | Resumed) -> None:
+        members = self.document.members
+        self._write(self.document, event)
+        assert self.document.members == members, "a pause cost somebody its membership"
+        assert (self.document.state == "paused") == isinstance(event, Paused)
+
+    @invariant()
+    def nobody_is_meant_to_work_in_a_paused_group(self) -> None:
+        if self.data is not None and self.document.state == "paused":
+            assert set(self.document.assignment) == {None}
 
     @rule()
     def balance(self) -> None:

@@ -1,86 +1,204 @@
-"""Order per key inside a consumer, against a model of a few lines, through take-overs."""
+"""Order per key inside a consumer, against a model of a few lines, through what is set aside and take-overs."""
 
 from __future__ import annotations
 
+from typing import Any
+
+from attrs import evolve, field, frozen
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from segmenter.core.command import Entry
+from segmenter.core.aside import Letter, Request
+from segmenter.core.caution import LIMIT_UNCLEAN, Caution
+from segmenter.core.command import Command, Entry, PartitionSlot
+from segmenter.core.creation import CreateLane, CreatePartition
+from segmenter.core.errands import Errand, Errands
 from segmenter.core.invariants import check_order, check_progress
 from segmenter.core.lanes import KeyLanes
+from segmenter.core.letters import Letters, ListLetters, Redrive
+from segmenter.core.log import Record
 from segmenter.core.message import Message
-from segmenter.core.partition import Progress
+from segmenter.core.parking import Parking
+from segmenter.core.partition import (
+    NOT_TRYING,
+    Claim,
+    Claimed,
+    Commit,
+    Committed,
+    Lane,
+    PartitionState,
+    Probe,
+    Release,
+    Released,
+)
 from segmenter.errors import ConsumerError, OutOfOrderAck
 
+SLOT = PartitionSlot("s", 0)
 KEYS = (b"a", b"b", b"c")
+PAGE = 2  # letters fetched at once
+WINDOW = 3  # that a former owner may have had in flight
+LIMIT_TURNS = 500  # in which everything must have come to an end
+
+
+@frozen
+class Model:
+    """Where each message is, by ordinal; what is in none of these is to come."""
+
+    settled: frozenset[int] = frozenset()
+    dead: frozenset[int] = frozenset()
+    discarded: frozenset[int] = frozenset()
+    parked: dict[bytes, list[int]] = field(factory=dict[bytes, list[int]])
+
+    def of(self, key: bytes) -> list[int]:
+        """What is parked under a key, in order."""
+        return self.parked.get(key, [])
+
+    @property
+    def done(self) -> set[int]:
+        """What nobody will handle any more."""
+        return {*self.settled, *self.dead, *self.discarded}
+
+    @property
+    def counted(self) -> set[int]:
+        """What counts as settled."""
+        return self.done.union(*self.parked.values())
+
+    def parking(self, key: bytes, *ordinals: int) -> Model:
+        return evolve(self, parked={**self.parked, key: sorted({*self.of(key), *ordinals})})
+
+    def ending(self, key: bytes, ordinal: int, how: str) -> Model:
+        left = [other for other in self.of(key) if other != ordinal]
+        parked = {other: letters for other, letters in {**self.parked, key: left}.items() if letters}
+        ended: frozenset[int] = getattr(self, how)
+        return evolve(self, parked=parked, **{how: ended | {ordinal}})
 
 
 class KeyLanesMachine(RuleBasedStateMachine):
-    """Messages are offered, taken, settled and given back in any order; now and then another consumer takes over."""
+    """Messages are offered, taken, settled, given back and set aside in any order; now and then somebody takes over."""
 
     def __init__(self) -> None:
         super().__init__()
         self.log: list[bytes] = []  # key of each ordinal
-        self.offered = 0
         self.now = 0.0
-        self.settled: set[int] = set()
+        self.state: PartitionState | None = None
+        self.tokens = 0
         self.starts: dict[str, list[int]] = {}
         self.in_flight: list[Message] = []
         self.stale: list[Message] = []
-        self.lanes = self._hold(Progress())
+        self.model = self.stored = Model()  # as the owner knows it, and as the last commit has left it
+        self.commit: tuple[Commit, Model] | None = None  # in flight
+        self.page: tuple[Errand, tuple[Letter, ...]] | None = None  # fetched, and not delivered yet
+        self._do(CreatePartition(SLOT, "i"))
+        self._do(CreateLane(SLOT, "g", b"earliest"))
+        self._claim(None)
 
-    def _hold(self, progress: Progress) -> KeyLanes:
-        return KeyLanes(
+    # --- the server and its owners ----------------------------------------------------------------------------------
+
+    def _do(self, command: Command[PartitionState, Any]) -> Any:
+        self.state, reply = command.apply(self.state, round(self.now * 1e6))
+        return reply
+
+    @property
+    def lane(self) -> Lane:
+        assert self.state is not None
+        return self.state.lanes["g"]
+
+    def _token(self) -> str:
+        self.tokens += 1
+        return f"t{self.tokens}"
+
+    def _claim(self, evict: str | None) -> None:
+        token = self._token()
+        grant = self._do(Claim(SLOT, "g", token, 1, self.lane.epoch, token, evict, window=WINDOW))
+        assert isinstance(grant, Claimed)
+        self.grant = grant
+        self.lanes = KeyLanes(
             stream="s",
             group="g",
             partition=0,
-            epoch=1,
-            progress=progress,
+            epoch=grant.epoch,
+            progress=grant.progress,
+            parking=Parking(grant.aside),
+            caution=Caution(grant.unclean, grant.horizon, asked=bool(grant.aside.requests)),
             clock=lambda: self.now,
             touched=lambda: None,
         )
+        self.errands = Errands(self.lanes)
+        self.offered = grant.progress.read
 
     def _entry(self, ordinal: int) -> Entry:
-        return b"%d-0" % (ordinal + 1), (b"k", self.log[ordinal], b"d", b"%d" % ordinal)
+        assert self.state is not None
+        return self.state.log.entries[ordinal]
+
+    def _offer_all(self) -> None:
+        self.lanes.offer([self._entry(ordinal) for ordinal in range(self.offered, len(self.log))])
+        for ordinal in range(self.offered, len(self.log)):
+            key = self.log[ordinal]
+            if ordinal not in self.model.counted and self.model.of(key):
+                self.model = self.model.parking(key, ordinal)
+        self.offered = len(self.log)
 
     @rule(keys=st.lists(st.sampled_from(KEYS), min_size=1, max_size=5))
     def offer(self, keys: list[bytes]) -> None:
+        assert self.state is not None
+        records = [Record(key, b"%d" % (len(self.log) + count)).fields for count, key in enumerate(keys)]
+        self.state = evolve(self.state, log=self.state.log.append(records, round(self.now * 1e6)))
         self.log += keys
-        self.lanes.offer([self._entry(ordinal) for ordinal in range(self.offered, len(self.log))])
-        self.offered = len(self.log)
+        self._offer_all()
+
+    # --- handing out and settling -----------------------------------------------------------------------------------
 
     @rule(limit=st.integers(1, 5), whole_batch=st.booleans())
     def take(self, limit: int, whole_batch: bool) -> None:
         busy = {message.key for message in self.in_flight}
+        careful = self.grant.unclean >= LIMIT_UNCLEAN and self.lanes.progress().read < self.grant.horizon
         taken = self.lanes.take(limit, whole_batch=whole_batch)
         keys = [message.key for message in taken]
         assert len(taken) <= limit
         assert not busy & set(keys), "a key was handed out while it was in flight"
         assert whole_batch or len(set(keys)) == len(keys)
         for message in taken:
-            assert message.ordinal not in self.settled, "what was settled came again"
-            earlier = {number for number in range(message.ordinal) if self.log[number] == message.raw_key}
-            batch = {other.ordinal for other in taken}
-            assert earlier <= self.settled | batch, "an earlier message of the key is not settled"
-            self.starts.setdefault(message.key, []).append(message.ordinal)
+            self._check_start(message, {other.ordinal for other in taken})
+        if careful and taken:
+            assert len(taken) == 1, "after unclean ends there is one at a time"
+            assert not self.in_flight
+            assert self.lane.progress.trying == taken[0].ordinal, "its mark was not stored"
         self.in_flight += taken
 
+    def _check_start(self, message: Message, batch: set[int]) -> None:
+        assert message.ordinal not in self.model.done, "what was settled came again"
+        earlier = {number for number in range(message.ordinal) if self.log[number] == message.raw_key}
+        assert earlier <= self.model.done | batch, "an earlier message of the key is not settled"
+        self.starts.setdefault(message.key, []).append(message.ordinal)
+
     @precondition(lambda self: self.in_flight)
-    @rule(data=st.data())
-    def settle(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), how=st.sampled_from(("ack", "ack", "ack", "park", "reject")))
+    def end(self, data: st.DataObject, how: str) -> None:
         message = data.draw(st.sampled_from(self.in_flight))
         first = min(other.ordinal for other in self.in_flight if other.key == message.key)
         if message.ordinal != first:
             try:
-                message.ack()
+                getattr(message, how)()
             except OutOfOrderAck:
                 return
-            raise AssertionError("a message was settled before an earlier one of its key")
-        message.ack()
-        message.ack()
+            raise AssertionError("a message was ended before an earlier one of its key")
+        getattr(message, how)()
+        getattr(message, how)()
         self.in_flight.remove(message)
-        self.settled.add(message.ordinal)
+        if how == "park":
+            self._parked(message)
+        else:
+            how = "settled" if how == "ack" else "dead"
+            self.model = self.model.ending(message.raw_key, message.ordinal, how)
+
+    def _parked(self, message: Message) -> None:
+        """What follows it under its key goes with it."""
+        behind = [other for other in self.in_flight if other.key == message.key]
+        self.stale += behind
+        self.in_flight = [other for other in self.in_flight if other not in behind]
+        of_key = [ordinal for ordinal in range(self.offered) if self.log[ordinal] == message.raw_key]
+        self.model = self.model.parking(message.raw_key, *(set(of_key) - self.model.done))
 
     @precondition(lambda self: self.in_flight)
     @rule(data=st.data(), delay=st.sampled_from((0.0, 0.0, 5.0)))
@@ -102,43 +220,171 @@ class KeyLanesMachine(RuleBasedStateMachine):
         self.in_flight = []
 
     @precondition(lambda self: self.stale)
-    @rule(data=st.data())
-    def acknowledge_late(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), how=st.sampled_from(("ack", "park", "reject")))
+    def end_late(self, data: st.DataObject, how: str) -> None:
         try:
-            data.draw(st.sampled_from(self.stale)).ack()
+            getattr(data.draw(st.sampled_from(self.stale)), how)()
         except ConsumerError:
             return
-        raise AssertionError("a delivery that was taken back was acknowledged")
+        raise AssertionError("a delivery that was taken back was settled or set aside")
+
+    # --- storing ----------------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.commit is None)
+    @rule()
+    def send_commit(self) -> None:
+        what = (self.lane.number + 1, self.lanes.progress(), self.lanes.parking.take())
+        self.commit = (Commit(SLOT, "g", self.lane.owner or "", self.grant.epoch, *what), self.model)
+
+    @precondition(lambda self: self.commit is not None)
+    @rule()
+    def answer_commit(self) -> None:
+        assert self.commit is not None
+        self._execute_commit()
+        self.lanes.caution.stored(self.commit[0].progress)
+        self.lanes.parking.stored()
+        self.commit = None
+
+    def _execute_commit(self) -> None:
+        assert self.commit is not None
+        command, self.stored = self.commit
+        assert self._do(command) == Committed()
+        self._check_stored()
+
+    def _check_stored(self) -> None:
+        lying: dict[bytes, list[int]] = {}
+        for letter in self.lane.aside.parked:
+            lying.setdefault(letter.key, []).append(letter.ordinal)
+            assert letter.data == b"%d" % letter.ordinal
+        assert lying == self.stored.parked, "what is parked is not what was"
+        assert {letter.ordinal for letter in self.lane.aside.dead} == self.stored.dead
+        check_progress(self.lane.progress, self.stored.counted)
+
+    # --- requests ---------------------------------------------------------------------------------------------------
+
+    @rule(what=st.sampled_from(("redrive", "redrive", "discard")), key=st.sampled_from((None, *KEYS)))
+    def ask(self, what: Any, key: bytes | None) -> None:
+        self._do(Redrive(SLOT, "g", Request(what, key, self._token())))
 
     @rule()
-    def take_over(self) -> None:
-        """Another consumer goes on from the stored progress: it gets exactly what was not settled."""
-        progress = self.lanes.progress()
+    def look(self) -> None:
+        """The owner learns what is asked of it."""
+        probed = self._do(Probe(SLOT, "g"))
+        self.lanes.parking.told(probed.dead, probed.requests)
+
+    @precondition(lambda self: self.page is None)
+    @rule()
+    def fetch(self) -> None:
+        errand = self.errands.next()
+        if errand is not None:
+            reply = self._do(ListLetters(SLOT, "g", "parked", PAGE, key=errand.key))
+            assert isinstance(reply, Letters)
+            self.page = (errand, reply.letters)
+
+    @precondition(lambda self: self.page is not None)
+    @rule()
+    def deliver(self) -> None:
+        assert self.page is not None
+        (errand, letters), self.page = self.page, None
+        assert letters, "a key is parked of which there is nothing"
+        first = self.model.of(errand.key)[: len(letters)]
+        assert [letter.ordinal for letter in letters] == first, "a page is not what comes next"
+        self.errands.fetched(errand, letters)
+        if errand.discard:
+            for letter in letters:
+                self.model = self.model.ending(letter.key, letter.ordinal, "discarded")
+
+    # --- take-overs -------------------------------------------------------------------------------------------------
+
+    @rule(arrives=st.booleans())
+    def die(self, arrives: bool) -> None:
+        """Another consumer goes on from what is stored; what was in flight may be stored, or not."""
+        if self.commit is not None and arrives:
+            self._execute_commit()
+        before = self.lane
+        self._let_go()
+        self.model = self.stored
+        self._claim(before.owner)
+        assert self.grant.unclean == before.unclean + 1
+        tried = dict(self.grant.progress.attempts).get(before.progress.trying, 0)
+        known = dict(before.progress.attempts).get(before.progress.trying, 0)
+        assert tried == known + (before.progress.trying != NOT_TRYING)
+        self._check_taken_over()
+
+    @precondition(lambda self: self.commit is None)
+    @rule()
+    def hand_over(self) -> None:
+        """Another consumer goes on from where this one has come."""
+        what = (self.lane.number + 1, self.lanes.progress())
+        moves, owner, unclean = self.lanes.parking.take(), self.lane.owner or "", self.lane.unclean
+        self.stored = self.model
+        assert isinstance(self._do(Release(SLOT, "g", owner, self.grant.epoch, *what, moves=moves)), Released)
+        self._check_stored()
+        self._let_go()
+        self._claim(None)
+        assert self.grant.unclean <= unclean
+        self._check_taken_over()
+
+    def _let_go(self) -> None:
         self.lanes.close()
         self.stale += self.in_flight
         self.in_flight = []
-        self.lanes = self._hold(progress)
-        self.lanes.offer([self._entry(ordinal) for ordinal in range(progress.read, len(self.log))])
-        self.offered = len(self.log)
-        assert self.lanes.unsettled == len(self.log) - len(self.settled)
+        self.commit = self.page = None
+
+    def _check_taken_over(self) -> None:
+        """It gets exactly what was not settled."""
+        self._offer_all()
+        assert self.lanes.unsettled == len(self.log) - len(self.model.counted)
+
+    # --- always -----------------------------------------------------------------------------------------------------
 
     @invariant()
     def progress_is_true(self) -> None:
-        check_progress(self.lanes.progress(), self.settled)
+        check_progress(self.lanes.progress(), self.model.counted)
         check_order(self.starts)
         counted = self.lanes.progress()
         total = counted.read + sum(end - start for start, end in counted.ranges)
-        assert total == len(self.settled), "something settled was forgotten"
+        assert total == len(self.model.counted), "something settled was forgotten"
         assert self.lanes.in_flight == len(self.in_flight)
 
+    @invariant()
+    def each_message_is_in_one_place(self) -> None:
+        model = self.model
+        places = [*model.settled, *model.dead, *model.discarded, *(o for key in model.parked for o in model.of(key))]
+        assert len(set(places)) == len(places), "a message is in two places"
+        assert self.lanes.parking.counts == {key: len(letters) for key, letters in model.parked.items()}
+        assert self.lanes.parking.parked == sum(map(len, model.parked.values()))
+
     def teardown(self) -> None:
-        """In the end everything can be settled."""
+        """In the end everything can be settled, and every request is heeded."""
         self.take_back_what_is_late()
         self.now += 100
-        while taken := self.lanes.take(3):
-            for message in taken:
-                message.ack()
+        if self.commit is not None:
+            self.answer_commit()
+        for _ in range(LIMIT_TURNS):
+            if len(self.model.done) == len(self.log) and not self.lane.aside.requests:
+                break
+            self._turn()
         assert self.lanes.progress().read == len(self.log)
+        assert self.model.done == set(range(len(self.log)))
+        assert self.lane.aside.requests == ()
+
+    def _turn(self) -> None:
+        """What a consumer does again and again, and an operator who has everything redriven."""
+        if self.page is None:
+            self.fetch()
+        if self.page is not None:
+            self.deliver()
+        self.take(3, whole_batch=False)
+        for message in self.in_flight:
+            message.ack()
+            self.model = self.model.ending(message.raw_key, message.ordinal, "settled")
+        self.in_flight = []
+        self.send_commit()
+        self.answer_commit()
+        if self.lane.aside.parked and not self.lane.aside.requests:
+            self.ask("redrive", None)
+        self.look()
 
 
 KeyLanesMachine.TestCase.settings = settings(max_examples=200, stateful_step_count=50)

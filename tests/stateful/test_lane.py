@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule
 
 from segmenter.core.command import Command, PartitionSlot
+from segmenter.core.creation import CreateLane, CreatePartition
 from segmenter.core.invariants import check_lane, check_trimming
 from segmenter.core.log import Record
 from segmenter.core.partition import (
@@ -18,8 +19,6 @@ from segmenter.core.partition import (
     Claimed,
     Commit,
     Committed,
-    CreateLane,
-    CreatePartition,
     Held,
     PartitionState,
     Progress,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import assert_type
 
@@ -14,7 +14,7 @@ def produce(segmenter: sync.Segmenter) -> None:
     assert_type(orders, sync.Stream)
     assert_type(segmenter.get_stream("orders", send_timeout=timedelta(seconds=5)), sync.Stream)
     assert_type(orders.send("customer-42", b"created", headers={"trace": "abc"}), Sent)
-    assert_type(orders.send_many([("customer-42", b"paid"), (b"k", b"", {"trace": "abc"})]), list[Sent])
+    assert_type(orders.send_many([("customer-42", b"paid"), (b"k", b"", {"trace": "abc"})]), Sequence[Sent])
     assert_type(orders.partition_of("customer-42"), int)
     orders.alter(partition_size=10)
     orders.send("customer-42", "text")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]

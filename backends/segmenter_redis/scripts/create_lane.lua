@@ -11,7 +11,7 @@ if not find_partition(meta, log_key) then return {'Gone'} end
 if read_lane(meta, log_key, lanes, group) then return {'Exists', ''} end
 local offset, read = start_of(log_key, look(log_key), start)
 change_lane(lanes, group, {}, {
-  offset = offset, read = read, ranges = '', attempts = '',
+  offset = offset, read = read, ranges = '', attempts = '', trying = '-1', unclean = '0', horizon = '0',
   owner = '', epoch = '0', generation = '0', claim = '', history = '', number = '0',
 })
 -- The group that standard tools look at (see mirror).

@@ -5,12 +5,23 @@
 --@include partition
 --@include lane
 --@include history
+--@include aside
+--@include suspicion
+local MOVES = 13 -- where they begin, if there are any
 --@include settle
 --@include start
 --@include mirror
-local log_key, meta, lanes = KEYS[1], KEYS[2], KEYS[3]
-local group, member, epoch, number, evict, start = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[9], ARGV[10]
-local progress = {offset = ARGV[5], read = ARGV[6], ranges = ARGV[7], attempts = ARGV[8]}
+local log_key, meta, lanes, parked = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local group, member, epoch, number = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local progress = {offset = ARGV[5], read = ARGV[6], ranges = ARGV[7], attempts = ARGV[8], trying = ARGV[9]}
+local evict, start, window = ARGV[10], ARGV[11], tonumber(ARGV[12])
+
+-- What is parked from an ordinal on will be read once more.
+local function unpark_from(ordinal)
+  for _, field in ipairs(redis.call('HKEYS', parked)) do
+    if tonumber(field:match('^%d+')) >= ordinal then redis.call('HDEL', parked, field) end
+  end
+end
 
 local lane = read_lane(meta, log_key, lanes, group)
 if not lane then return {'Gone'} end
@@ -18,9 +29,13 @@ local ended = lane.owner == '' or lane.owner == member or lane.owner == evict
 if lane.epoch ~= epoch or not ended then return {'Fenced', lane.owner, lane.epoch} end
 -- Progress that the law refuses is dropped: the partition is free in either case.
 if lane.owner == member then settle(log_key, lanes, group, lane, number, progress) end
+if window > 0 then change_lane(lanes, group, lane, suspicion(lane, look(log_key), window)) end
 if start ~= '' then
   local offset, read = start_of(log_key, look(log_key), start)
-  change_lane(lanes, group, lane, {offset = offset, read = read, ranges = '', attempts = ''})
+  change_lane(lanes, group, lane, {
+    offset = offset, read = read, ranges = '', attempts = '', trying = '-1', unclean = '0', horizon = '0',
+  })
+  unpark_from(tonumber(read))
 end
 -- The epoch rises even where nobody owned it, so that a claim still under way fails.
 change_lane(lanes, group, lane, {owner = '', epoch = risen(tonumber(lane.epoch) + 1), claim = '', number = '0'})

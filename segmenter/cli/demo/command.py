@@ -8,8 +8,11 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Annotated
 
 from attrs import frozen
+from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich.console import Console
 
 from segmenter.cli.codes import Exit
@@ -20,15 +23,64 @@ from segmenter.cli.demo.screen import Screen
 from segmenter.cli.demo.story import Story
 from segmenter.cli.demo.verdict import judge
 from segmenter.cli.demo.worker import Job
+from segmenter.cli.place import Here
+from segmenter.config import MIN_SESSION_S
 from segmenter.errors import GroupNotEmpty
 from segmenter.segmenter import Segmenter
 from segmenter.stream import Stream
 
-__all__ = ["Script", "play"]
+__all__ = ["demo"]
 
 STREAM, GROUP = "flights", "tower"
 CHUNK = 500  # flights in one call, when they are sent as fast as possible
 BURST_S = 0.02
+
+
+def demo(
+    *,
+    data: Path | None = None,
+    partitions: int = 8,
+    workers: Annotated[int, Parameter(validator=Number(gte=1, lte=64))] = 2,
+    rate: Annotated[int, Parameter(validator=Number(gte=0))] = 250,
+    work_ms: Annotated[float, Parameter(validator=Number(gte=0))] = 2.0,
+    session: Annotated[float, Parameter(validator=Number(gte=MIN_SESSION_S))] = 1.5,
+    seconds: Annotated[float, Parameter(name="--limit", validator=Number(gt=0))] = 120.0,
+    place: Here,
+) -> int:
+    """Send real events through a stream while consumers join, leave and are killed, and check what came out.
+
+    Flights, keyed by aircraft, go through a stream's partitions. The verdict is computed from what was handled: were
+    all of them, and each aircraft's in order? Without --url all runs in this process; with redis://HOST:PORT each
+    worker is a process, and one is killed with SIGKILL. The namespace is made up, and removed.
+
+    Parameters
+    ----------
+    data
+        A CSV file of flights (.gz or not) instead of the sample that ships with the program.
+    partitions
+        Partitions of the stream.
+    workers
+        Consumers at the start; one more joins, one is killed, one leaves.
+    rate
+        Flights sent per second; 0 sends as fast as possible.
+    work_ms
+        Milliseconds that handling a flight takes.
+    session
+        Seconds of silence after which a consumer counts as dead.
+    seconds
+        Give up after so long.
+    """
+    script = Script(
+        url=place.url or "memory://",
+        data=data,
+        partitions=partitions,
+        workers=workers,
+        rate=rate,
+        work_ms=work_ms,
+        session_s=session,
+        limit_s=seconds,
+    )
+    return asyncio.run(_play(script))
 
 
 @frozen
@@ -45,7 +97,7 @@ class Script:
     limit_s: float
 
 
-async def play(script: Script) -> int:
+async def _play(script: Script) -> int:
     """Play the demo, show the verdict, and return the exit code: 0 only if the verdict holds."""
     console = Console()
     flights = load(script.data or sample())

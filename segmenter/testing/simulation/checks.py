@@ -13,9 +13,10 @@ from attrs import frozen
 from segmenter.core.beats import LEASE_SHARE, Beat, Beaten
 from segmenter.core.command import PartitionSlot
 from segmenter.core.group import GroupUpdated, UpdateGroup
-from segmenter.core.invariants import Violation, check_group, check_lane, check_trimming
+from segmenter.core.invariants import check_group, check_lane, check_trimming
+from segmenter.core.letters import Replay
 from segmenter.core.observations import Lost
-from segmenter.core.partition import Claim, Claimed, Commit, Committed, PartitionState, Progress, Release, Released
+from segmenter.core.partition import Claim, Claimed, Commit, Committed, Lane, PartitionState, Release, Released
 from segmenter.testing.simulation.history import (
     Answered,
     Began,
@@ -28,6 +29,8 @@ from segmenter.testing.simulation.history import (
     Told,
 )
 from segmenter.testing.simulation.process import DRAIN_S, GROUP, MAX_PROCESSING_S, SESSION_S
+from segmenter.testing.simulation.shelving import CHECKS as OF_SHELVES
+from segmenter.testing.simulation.shelving import accounted, counts, demand, discarded
 
 __all__ = ["CHECKS", "check"]
 
@@ -44,11 +47,6 @@ def check(history: History) -> None:
     """
     for each in CHECKS:
         each(history)
-
-
-def _demand(number: str, true: bool, *facts: object) -> None:
-    if not true:
-        raise Violation(f"{number}: {', '.join(map(str, facts))}")
 
 
 # --- what stands in the logs ----------------------------------------------------------------------------------------
@@ -81,16 +79,19 @@ def _logs(history: History) -> tuple[list[Entry], list[Entry]]:
 
 
 def nothing_is_lost(history: History) -> None:
-    """P4: whatever stands in the logs was settled by a handler, and whatever was acknowledged was appended."""
+    """P4: whatever stands in the logs was settled by a handler, or is set aside, or was disposed of by an operator.
+
+    And whatever was acknowledged was appended.
+    """
     began = {event.delivery: event for event in history.of(Began)}
     ended = [began[event.delivery] for event in history.of(Ended) if event.outcome == "acked"]
-    settled = {(event.partition, event.id) for event in ended}
+    settled = {(event.partition, event.id) for event in ended} | accounted(history)
     standing, lost = _logs(history)
     missed = {entry.what for entry in standing if (entry.partition, entry.id) not in settled}
-    _demand("P4 nothing is lost", not missed, "never settled", sorted(missed))
+    demand("P4 nothing is lost", not missed, "never settled", sorted(missed))
     ids = {entry.id for entry in (*standing, *lost)}
     phantom = [event for event in history.of(Answered) if event.outcome == "sent" and event.id not in ids]
-    _demand("P4 what is acknowledged stands in a log", not phantom, phantom)
+    demand("P4 what is acknowledged stands in a log", not phantom, phantom)
 
 
 def nothing_is_made_up(history: History) -> None:
@@ -99,52 +100,61 @@ def nothing_is_made_up(history: History) -> None:
     stood = {(entry.partition, entry.id, entry.what) for entry in (*standing, *lost)}
     for event in history.of(Began):
         place = (event.partition, event.id, (event.key, event.number))
-        _demand("P4 what is handed out was sent", place in stood, event)
+        demand("P4 what is handed out was sent", place in stood, event)
 
 
 def nothing_is_doubled(history: History) -> None:
-    """P5: a send stands in its log once, however often it was repeated."""
+    """P5: a send stands in its log once, however often it was repeated; and once more for each time it was replayed."""
     times = Counter(entry.what for entry in _logs(history)[0])
-    doubled = {what: count for what, count in times.items() if count > 1}
-    _demand("P5 a send stands in the log once", not doubled, doubled)
+    replays = [event.command.letters for event in history.of(Executed) if isinstance(event.command, Replay)]
+    replayed = Counter((letter.key.decode(), int(letter.data)) for letters in replays for letter in letters)
+    doubled = {what: count for what, count in times.items() if count > 1 + replayed[what]}
+    demand("P5 a send stands in the log once", not doubled, doubled)
 
 
 # --- handlers -------------------------------------------------------------------------------------------------------
 
 
 def keys_are_in_order(history: History) -> None:
-    """P1, INV-6: the first starts of each key's messages come in the order in which they were sent."""
+    """P1, INV-6: the first starts of each key's messages come in the order in which they were sent.
+
+    What is discarded has had its turn: where a rollback takes that away, it comes later than what followed it.
+    """
     highest: dict[str, int] = {}
     seen: set[tuple[str, int]] = set()
-    for event in history.of(Began):
-        if (event.key, event.number) not in seen:
+    for event in history.of(Began, Executed):
+        if isinstance(event, Executed):
+            seen.update((letter.key.decode(), int(letter.data)) for letter in discarded(event))
+        elif (event.key, event.number) not in seen:
             seen.add((event.key, event.number))
             before = highest.get(event.key, -1)
-            _demand("INV-6 keys are in order", event.number > before, f"{event} after {event.key}/{before}")
+            demand("INV-6 keys are in order", event.number > before, f"{event} after {event.key}/{before}")
             highest[event.key] = event.number
 
 
 def nothing_stored_is_done_again(history: History) -> None:
-    """P6: what is stored as settled is not handed out again, unless a rollback took that away."""
-    stored: dict[int, Progress] = {}
+    """P6: what is stored as settled is not handed out again, unless it is parked, or a rollback took that away."""
+    stored: dict[int, Lane] = {}
     for event in history.of(Executed, RolledBack, Began):
         if isinstance(event, Began):
-            _demand("P6 what is stored is not done again", not _settled(stored.get(event.partition), event), event)
+            demand("P6 what is stored is not done again", not _settled(stored.get(event.partition), event), event)
         else:
             slot = event.command.slot if isinstance(event, Executed) else event.slot
             if isinstance(slot, PartitionSlot) and isinstance(event.after, PartitionState) and event.after.lanes:
-                stored[slot.partition] = event.after.lanes[GROUP].progress
+                stored[slot.partition] = event.after.lanes[GROUP]
 
 
-def _settled(progress: Progress | None, began: Began) -> bool:
-    if progress is None:
+def _settled(lane: Lane | None, began: Began) -> bool:
+    if lane is None or not counts(lane.progress, began.ordinal):
         return False
-    ahead = any(start <= began.ordinal < end for start, end in progress.ranges)
-    return began.ordinal < progress.read or ahead
+    return (began.ordinal, began.key.encode()) not in {letter.place for letter in lane.aside.parked}
 
 
 def repetition_is_bounded(history: History) -> None:
-    """P6: a message starts once, and again only when it was given back, took too long, or its partition was taken."""
+    """P6: a message starts once, and again only when it was given back, took too long, or its partition was taken.
+
+    Or when it was parked, and is redriven.
+    """
     last: dict[tuple[int, str], float] = {}
     allowed: Counter[tuple[int, str]] = Counter()
     starts: Counter[tuple[int, str]] = Counter()
@@ -158,8 +168,8 @@ def repetition_is_bounded(history: History) -> None:
                 allowed[place] += event.at - last.get(place, event.at) >= MAX_PROCESSING_S
                 last[place] = event.at
                 open_in[event.partition].add(event.id)
-                _demand("P6 repetition is bounded", starts[place] <= 1 + allowed[place], event, starts[place])
-            case Ended(outcome="given back" | "never settled" | "refused"):
+                demand("P6 repetition is bounded", starts[place] <= 1 + allowed[place], event, starts[place])
+            case Ended(outcome="given back" | "never settled" | "refused" | "parked"):
                 allowed[place_of[event.delivery]] += 1
             case Executed(command=Claim() as claim, reply=Claimed()):
                 for started in open_in[claim.slot.partition]:
@@ -181,7 +191,7 @@ def graceful_owners_do_not_overlap(history: History) -> None:
             case Began():
                 for other in running[event.partition].values():
                     gone = (event.partition, other.member) in evicted or event.at - other.at > DRAIN_S
-                    _demand("INV-7 handlers do not overlap", other.epoch == event.epoch or gone, other, event)
+                    demand("INV-7 handlers do not overlap", other.epoch == event.epoch or gone, other, event)
                 running[event.partition][event.delivery] = event
             case Ended():
                 for each in running.values():
@@ -201,9 +211,7 @@ def nothing_starts_after_the_lease(history: History) -> None:
     until: dict[str, float] = defaultdict(float)
     for event in history.of(Replied, Began):
         if isinstance(event, Began):
-            _demand(
-                "INV-12 nothing starts after the lease", event.at <= until[event.member], event, until[event.member]
-            )
+            demand("INV-12 nothing starts after the lease", event.at <= until[event.member], event, until[event.member])
         elif isinstance(event.command, Beat) and isinstance(event.reply, Beaten):
             member = event.command.member
             until[member] = max(until[member], event.sent + LEASE_SHARE * SESSION_S)
@@ -229,7 +237,7 @@ def only_the_owner_commits(history: History) -> None:
                 owners[release.slot.partition] = None
             case Executed(command=Commit() as commit, reply=Committed()):
                 owner_now = owners.get(commit.slot.partition)
-                _demand("INV-1 only the owner commits", owner_now == (commit.member, commit.epoch), commit, owner_now)
+                demand("INV-1 only the owner commits", owner_now == (commit.member, commit.epoch), commit, owner_now)
             case _:
                 pass
 
@@ -250,20 +258,23 @@ def _document(data: Any) -> Any:
 
 
 def progress_is_what_handlers_settled(history: History) -> None:
-    """INV-4: a stored progress counts nothing as settled that no handler settled."""
+    """INV-4: a stored progress counts as settled what handlers settled or set aside, and what is parked behind that."""
     settled: dict[int, set[int]] = defaultdict(set)
     began: dict[int, Began] = {}
     for event in history.of(Began, Ended, Executed):
         match event:
             case Began():
                 began[event.delivery] = event
-            case Ended(outcome="acked"):
+            case Ended(outcome="acked" | "rejected"):
                 settled[began[event.delivery].partition].add(began[event.delivery].ordinal)
+            case Executed(command=Release() as release, reply=Released()):
+                settled[release.slot.partition].update(letter.ordinal for letter in release.moves.park)
             case Executed(command=Commit() as commit, reply=Committed()):
                 progress = commit.progress
+                settled[commit.slot.partition].update(letter.ordinal for letter in commit.moves.park)
                 counted = set(range(progress.read)).union(*(range(start, end) for start, end in progress.ranges))
                 unsettled = counted - settled[commit.slot.partition]
-                _demand("INV-4 what counts as settled is settled", not unsettled, commit, sorted(unsettled))
+                demand("INV-4 what counts as settled is settled", not unsettled, commit, sorted(unsettled))
             case _:
                 pass
 
@@ -272,13 +283,15 @@ def progress_is_what_handlers_settled(history: History) -> None:
 
 
 def everything_comes_to_rest(history: History) -> None:
-    """P8: after the last fault every partition is owned in time, and everything is settled."""
-    _demand("P8 all partitions are owned", history.owned_at is not None, "not within the time there was")
+    """P8: after the last fault, or death, every partition is owned in time, and everything is settled."""
+    demand("P8 all partitions are owned", history.owned_at is not None, "not within the time there was")
     if history.owned_at is not None:
-        took = history.owned_at - history.rest_at
-        _demand("P8 all partitions are owned in time", took <= OWNED_S, f"{took:.2f} s")
-    _demand("P8 everything is settled", history.drained_at is not None, "not within the time there was")
-    _demand("a history has an end", any(event.what == "the faults are over" for event in history.of(Happened)))
+        deaths = [event.at for event in history.of(Ended) if event.outcome == "killed its process"]
+        last = max([history.rest_at, *(at for at in deaths if at <= history.owned_at)])
+        took = history.owned_at - last
+        demand("P8 all partitions are owned in time", took <= OWNED_S, f"{took:.2f} s")
+    demand("P8 everything is settled", history.drained_at is not None, "not within the time there was")
+    demand("a history has an end", any(event.what == "the faults are over" for event in history.of(Happened)))
 
 
 CHECKS = (
@@ -293,5 +306,6 @@ CHECKS = (
     only_the_owner_commits,
     the_laws_hold_at_every_step,
     progress_is_what_handlers_settled,
+    *OF_SHELVES,
     everything_comes_to_rest,
 )

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextvars import Context
 
 from attrs import evolve
 
 from segmenter.core.command import GroupSlot, PartitionSlot, Slot
+from segmenter.testing.simulation.fates import Fates
 from segmenter.testing.simulation.history import Happened, History
+from segmenter.testing.simulation.operator import Operator
 from segmenter.testing.simulation.plan import Fault, Plan
-from segmenter.testing.simulation.process import GROUP, SESSION_S, STREAM, Process, Producer, Worker
+from segmenter.testing.simulation.process import GROUP, SESSION_S, STREAM, Process, Producer
 from segmenter.testing.simulation.server import AuditedStore
+from segmenter.testing.simulation.worker import Worker
 from segmenter.testing.virtual import run_virtually
 
 __all__ = ["simulate"]
 
 LIMIT_WORKERS = 5
-REST_S = 20.0  # within which everything must have come to rest
+REST_S = 20.0  # within which everything must have been made, and partitions be owned ...
+DRAIN_LIMIT_S = 60.0  # ... and all be settled, which takes longer where messages kill
+SUPERVISED_S = 0.3  # after which a worker that a message killed is started anew
 LOOK_S = 0.05
 SPELL_S = 1.0  # that a bad network lasts
+LAST_REDRIVES = 2  # of everything, once all else has come to rest
+EVERYTHING = 0.6  # share of requests that are for all that is parked, and not for one key
 
 
 def simulate(plan: Plan) -> History:
@@ -36,6 +44,8 @@ class Cluster:
         self.history = History(plan)
         self.store = AuditedStore(self.history.events.append)
         self.producer = Producer(plan, self.store, self.history)
+        self.operator = Operator("operator", plan, self.store, self.history)
+        self.fates = Fates(plan)
         self.workers: list[Worker] = []
         self.group = GroupSlot(STREAM, GROUP)
         self._born = 0
@@ -52,14 +62,14 @@ class Cluster:
             self._befall(fault)
         await self._rest()
         played = evolve(self.history, events=[*self.history.events])  # without what the end of the processes brings
-        for process in (self.producer, *self.workers, *self._gone):
+        for process in (self.producer, self.operator, *self.workers, *self._gone):
             process.bury()
         return played
 
     async def _rest(self) -> None:
         """No more faults: whoever stands still goes on, and the network is good."""
         await asyncio.sleep(SPELL_S if self.plan.faults else 0.0)
-        for process in (self.producer, *self.workers):
+        for process in (self.producer, self.operator, *self.workers):
             process.network.mend()
             process.go_on()
         self.store.full_until = 0.0
@@ -70,7 +80,10 @@ class Cluster:
         self.producer.resting.set()
         await self._until(self._owned, REST_S)
         self.history.owned_at = self.loop.time() if self._owned() else None
-        await self._until(self._drained, REST_S)
+        await self._until(self._drained, DRAIN_LIMIT_S)
+        for _ in range(LAST_REDRIVES):
+            await self.operator.redrive_everything()
+            await self._until(self._drained, DRAIN_LIMIT_S)
         self.history.drained_at = self.loop.time() if self._drained() else None
 
     def _owned(self) -> bool:
@@ -99,13 +112,14 @@ class Cluster:
         return self.workers[fault.target % len(self.workers)] if self.workers else None
 
     def _process(self, fault: Fault) -> Process:
-        processes = (self.producer, *self.workers)
+        processes = (self.producer, self.operator, *self.workers)
         return processes[fault.target % len(processes)]
 
     def _start_worker(self, seat: str | None = None) -> None:
         if len(self.workers) < LIMIT_WORKERS:
             self._born += 1
-            worker = Worker(f"w{self._born}", seat, self.plan, self.store, self.history)
+            name, about = f"w{self._born}", (self.plan, self.store, self.history)
+            worker = Worker(name, seat, *about, fates=self.fates, killed=self._killed)
             self.workers.append(worker)
             self._happen(f"{worker.name} starts" + (f" in {seat}" if seat else ""))
             worker.start(worker.run())
@@ -118,6 +132,15 @@ class Cluster:
             self._happen(f"{worker.name} dies")
             worker.die()
             self._remove(worker)
+
+    def _killed(self, worker: Worker) -> None:
+        """By the message that it handled."""
+        self._happen(f"{worker.name} dies of a message")
+        worker.die()
+        if worker in self.workers:
+            self._remove(worker)
+            # In a context of no process: the one that this is called in is dead.
+            self.loop.call_later(SUPERVISED_S, self._start_worker, worker.seat, context=Context())
 
     def _leave(self, fault: Fault) -> None:
         if (worker := self._worker(fault)) is not None:
@@ -197,3 +220,21 @@ class Cluster:
     def _memory_full(self, fault: Fault) -> None:
         self._happen("the server's memory is full")
         self.store.full_until = self.loop.time() + 1.5 * fault.amount
+
+    # --- what an operator does --------------------------------------------------------------------------------------
+
+    def _redrive(self, fault: Fault) -> None:
+        self._ask(fault, None if fault.amount < EVERYTHING else f"k{fault.target % self.plan.keys}")
+
+    def _discard(self, fault: Fault) -> None:
+        self._ask(fault, f"k{fault.target % self.plan.keys}")
+
+    def _replay(self, fault: Fault) -> None:
+        self._ask(fault, None)
+
+    def _purge(self, fault: Fault) -> None:
+        self._ask(fault, None)
+
+    def _ask(self, fault: Fault, key: str | None) -> None:
+        self._happen(f"an operator asks to {fault.kind} {key or 'everything'}")
+        self.operator.ask(fault.kind, key)

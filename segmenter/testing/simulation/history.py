@@ -26,7 +26,7 @@ __all__ = [
     "Told",
 ]
 
-Outcome = Literal["acked", "given back", "never settled", "refused"]
+Outcome = Literal["acked", "given back", "never settled", "refused", "parked", "rejected", "killed its process"]
 
 
 @frozen

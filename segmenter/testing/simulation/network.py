@@ -6,12 +6,13 @@ What a process has sent is on its way: it arrives, late perhaps, whatever become
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextvars import Context
 from random import Random
 from typing import Any, TypeVar
 
-from segmenter.core.command import Command, Read, ReadReply
+from segmenter.core.command import Command, GroupSlot, Read, ReadReply, StreamSlot
+from segmenter.core.letters import Replay
 from segmenter.core.retention import Append
 from segmenter.errors import BackendError, ServerFull
 from segmenter.port import Backend, Session
@@ -57,7 +58,7 @@ class Network:
 
     def take_in(self, command: Command[Any, Any]) -> None:
         """What a server without memory does to a command."""
-        if isinstance(command, Append) and self.memory_full():
+        if isinstance(command, Append | Replay) and self.memory_full():
             raise ServerFull("the server's memory is full")
 
     async def travel(self) -> None:
@@ -154,3 +155,7 @@ class FaultyBackend:
     async def session(self) -> Session:
         """Open a session."""
         return FaultySession(await self._backend.session(), self._network)
+
+    async def catalogue(self) -> Sequence[StreamSlot | GroupSlot]:
+        """What is stored, whatever the network does."""
+        return await self._backend.catalogue()

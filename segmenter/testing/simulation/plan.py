@@ -25,6 +25,10 @@ FAULTS = {
     "group rolled back": (2, "the group's slot is what it was up to a second ago"),
     "partition rolled back": (2, "a partition's slot is what it was up to a second ago, under a new history"),
     "memory full": (1, "the server takes in no more messages for up to 1.5 seconds"),
+    "redrive": (3, "an operator asks for what is parked under a key, or for all of it"),
+    "discard": (1, "an operator throws away what is parked under a key"),
+    "replay": (2, "an operator sends the dead letters once more"),
+    "purge": (1, "an operator throws the dead letters away"),
 }
 FIRST_S, LAST_S = 0.3, 3.0  # within which everything happens
 
@@ -52,14 +56,17 @@ class Plan:
     concurrency: int = 2  # handlers at once in a worker
     fails: float = 0.0  # share of deliveries whose handler gives the message back
     hangs: float = 0.0  # share of deliveries that are never settled
+    parked: float = 0.0  # share of messages that fail for good at first, and are parked
+    rejected: float = 0.0  # share of messages that fail for good at first, and become dead letters
+    deadly: float = 0.0  # share of messages that kill whoever handles them, until they are parked
     partition_size: int = 1000
     faults: tuple[Fault, ...] = ()
 
 
 def plan_of(seed: int, faults: int | None = None) -> Plan:
-    """Draw a plan; ``faults`` says how many things go wrong (2 to 7 if it is not given)."""
+    """Draw a plan; ``faults`` says how many things happen (2 to 8 if it is not given)."""
     random = Random(seed)
-    count = random.randint(2, 7) if faults is None else faults
+    count = random.randint(2, 8) if faults is None else faults
     kinds, weights = zip(*((kind, weight) for kind, (weight, _) in FAULTS.items()), strict=True)
     drawn = [
         Fault(round(random.uniform(FIRST_S, LAST_S), 3), kind, random.randrange(12), round(random.random(), 3))
@@ -75,6 +82,9 @@ def plan_of(seed: int, faults: int | None = None) -> Plan:
         concurrency=random.choice([1, 1, 2, 4]),
         fails=random.choice([0.0, 0.0, 0.1]),
         hangs=random.choice([0.0, 0.0, 0.02]),
+        parked=random.choice([0.0, 0.05, 0.1]),
+        rejected=random.choice([0.0, 0.0, 0.1]),
+        deadly=random.choice([0.0, 0.0, 0.0, 0.03]),
         partition_size=random.choice([1000, 1000, 12]),
         faults=tuple(sorted(drawn, key=lambda fault: fault.at)),
     )

@@ -1,4 +1,4 @@
-"""The processes of a simulation: a producer and workers, each on a host and behind a network of its own."""
+"""The processes of a simulation, each on a host and behind a network of its own; and the one that sends."""
 
 from __future__ import annotations
 
@@ -9,26 +9,17 @@ from typing import Any
 
 from attrs import evolve
 
-from segmenter import Consumer, Message, Segmenter
-from segmenter.core.observations import Observation
-from segmenter.errors import (
-    BackendError,
-    ConsumerDead,
-    SeatTaken,
-    SegmenterError,
-    SendsLost,
-    SendUnknown,
-    StreamFull,
-)
+from segmenter import Segmenter
+from segmenter.errors import BackendError, SendsLost, SendUnknown, StreamFull
 from segmenter.stream import Stream
-from segmenter.testing.simulation.history import Answered, Began, Ended, History, Outcome, Replied, Told
+from segmenter.testing.simulation.history import Answered, History, Replied
 from segmenter.testing.simulation.network import FaultyBackend, Network
 from segmenter.testing.simulation.plan import Plan
 from segmenter.testing.simulation.server import AuditedStore
 from segmenter.testing.virtual import Thread, virtual_host
 from segmenter_memory import MemoryBackend
 
-__all__ = ["GROUP", "STREAM", "Process", "Producer", "Worker"]
+__all__ = ["GROUP", "STREAM", "Process", "Producer"]
 
 STREAM, GROUP = "events", "workers"
 SESSION_S = 1.0
@@ -166,95 +157,3 @@ class Producer(Process):
 
     def _tell(self, key: str, number: int, outcome: Any, place: str = "") -> None:
         self.history.events.append(Answered(self.loop.time(), key, number, outcome, place))
-
-
-class Worker(Process):
-    """Consumes with a few handlers at once; if its consumer ends, it registers again, unless its seat was taken."""
-
-    def __init__(self, name: str, seat: str | None, plan: Plan, store: AuditedStore, history: History) -> None:
-        super().__init__(name, plan, store, history)
-        self.seat = seat
-        self.consumer: Consumer | None = None
-        self.leaving = False
-        self.ended = False
-        self._hands = asyncio.Semaphore(plan.concurrency)
-
-    async def run(self) -> None:
-        """Work until it is shut down, or another process takes its seat."""
-        while not (self.leaving or self.ended):
-            try:
-                await self._consume()
-            except ConsumerDead as error:
-                self.ended = isinstance(error.__cause__, SeatTaken)
-            except (SegmenterError, StopAsyncIteration):
-                pass  # such as a server that cannot be reached
-            await asyncio.sleep(AGAIN_S)
-
-    async def _consume(self) -> None:
-        self.consumer = await self.segmenter.register_consumer(
-            STREAM,
-            group=GROUP,
-            session_timeout=SESSION_S,
-            max_processing_time=MAX_PROCESSING_S,
-            drain_timeout=DRAIN_S,
-            instance_id=self.seat,
-            on_loss="continue",
-            observer=self._observed,
-        )
-        messages = aiter(self.consumer)
-        while True:
-            await self._hands.acquire()  # before a message is handed out, which is when its handler starts
-            try:
-                message = await anext(messages)
-            except (SegmenterError, StopAsyncIteration):
-                self._hands.release()
-                raise
-            self.tasks.add(asyncio.create_task(self._handle(message, self._begin(message))))
-
-    def leave(self) -> None:
-        """Be shut down."""
-        self.leaving = True
-        if self.consumer is not None:
-            self.start(self.consumer.shutdown())
-
-    async def _handle(self, message: Message, began: int) -> None:
-        chance = Random(f"{self.plan.seed}/{message.id}/{message.attempt}/{self.name}")
-        try:
-            await asyncio.sleep(chance.random() * 0.04)
-            fate = chance.random()
-            if fate < self.plan.hangs:
-                self._end(began, "never settled")
-                return
-            try:
-                message.nack(0.05) if fate < self.plan.hangs + self.plan.fails else message.ack()
-            except SegmenterError:
-                self._end(began, "refused")
-            else:
-                self._end(began, "acked" if message.settled else "given back")
-        finally:
-            self._hands.release()
-
-    def _begin(self, message: Message) -> int:
-        delivery = len(self.history.events)
-        assert self.consumer is not None  # noqa: S101 - it handed the message out
-        began = Began(
-            at=self.loop.time(),
-            delivery=delivery,
-            process=self.name,
-            member=self.consumer.id,
-            key=message.key,
-            number=int(message.data),
-            partition=message.partition,
-            epoch=message.fence.epoch,
-            ordinal=message.ordinal,
-            id=message.id,
-            attempt=message.attempt,
-        )
-        self.history.events.append(began)
-        return delivery
-
-    def _end(self, delivery: int, outcome: Outcome) -> None:
-        self.history.events.append(Ended(self.loop.time(), delivery, outcome))
-
-    def _observed(self, observation: Observation) -> None:
-        self.history.events.append(Told(self.loop.time(), self.name, observation))

@@ -10,6 +10,7 @@ from segmenter.core.beats import Beat
 from segmenter.core.command import Command, GroupSlot, PartitionSlot, Slot
 from segmenter.core.group import LoadGroup
 from segmenter.core.layout import LoadStream
+from segmenter.core.letters import ListLetters
 from segmenter.core.partition import PartitionState, Probe
 from segmenter.testing.simulation.history import Executed, RolledBack
 from segmenter_memory import Store
@@ -19,7 +20,13 @@ __all__ = ["AuditedStore"]
 R = TypeVar("R")
 
 BEGINNING_US = 1_700_000_000_000_000
-UNTOLD = (Beat, LoadGroup, LoadStream, Probe)  # too frequent to be told; what they change concerns nobody else
+UNTOLD = (
+    Beat,
+    ListLetters,
+    LoadGroup,
+    LoadStream,
+    Probe,
+)  # too frequent to be told; what they change concerns nobody else
 
 
 class AuditedStore(Store):
@@ -72,8 +79,9 @@ class AuditedStore(Store):
         return [state.lanes[group.group].owner for state in self._partitions(group)]
 
     def drained(self, group: GroupSlot) -> bool:
-        """Whether a group has settled everything there is, and all of that is stored."""
-        return all(state.lanes[group.group].progress.read == state.log.added for state in self._partitions(group))
+        """Whether a group has settled everything there is, and done what was asked of it, and all of that is stored."""
+        lanes = [(state.lanes[group.group], state.log.added) for state in self._partitions(group)]
+        return all(lane.progress.read == added and not lane.aside.requests for lane, added in lanes)
 
     def members(self, group: GroupSlot) -> set[str]:
         """Who is a member of a group."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from segmenter.core.aside import Letter, Moves, Request
 from segmenter.core.command import Command
 from segmenter.core.group import UpdateGroup
-from segmenter.core.partition import Claim, Commit, Release
+from segmenter.core.letters import Purge, Redrive, Replay
+from segmenter.core.partition import NOT_TRYING, Claim, Commit, Release
 from segmenter.core.retention import Append, Trim
 from segmenter.testing.simulation.history import (
     Answered,
@@ -90,17 +92,43 @@ class _Teller:
             case Claim():
                 return f"{command.member} claims {self._fence(command.slot.partition, command.if_epoch)}"
             case Release():
-                return f"{command.member} releases {self._fence(command.slot.partition, command.epoch)}"
+                fence = self._fence(command.slot.partition, command.epoch)
+                return f"{command.member} releases {fence}{_moves(command.moves)}"
             case Commit():
                 fence = self._fence(command.slot.partition, command.epoch)
-                return f"{command.member} commits {fence} #{command.number} up to {command.progress.read}"
+                mark = f", trying {command.progress.trying}" if command.progress.trying != NOT_TRYING else ""
+                done = f"#{command.number} up to {command.progress.read}{mark}"
+                return f"{command.member} commits {fence} {done}{_moves(command.moves)}"
             case Append():
                 return f"append #{command.first} of epoch {command.epoch} to {command.slot.partition}"
             case Trim():
                 return f"trim {command.slot.partition}"
+            case Redrive(request=request):
+                return f"an operator asks {command.slot.partition} to {_asked(request)}"
+            case Replay():
+                return f"an operator replays {_names(command.letters)} in {command.slot.partition}"
+            case Purge():
+                return f"an operator purges {command.slot.partition}"
             case _:
                 return ""
 
     def _fence(self, partition: int, epoch: int) -> str:
         known = self._epochs.setdefault(partition, {0: 0})
         return f"{partition}@{known.setdefault(epoch, len(known))}"
+
+
+def _moves(moves: Moves) -> str:
+    """What a commit sets aside and takes back."""
+    told = [f"parks {_names(moves.park)}"] if moves.park else []
+    told += [f"buries {_names(moves.bury)}"] if moves.bury else []
+    told += [f"takes back {', '.join(str(ordinal) for ordinal, _ in moves.unpark)}"] if moves.unpark else []
+    told += [f"has done: {_asked(request)}" for request in moves.heeded]
+    return "".join(f"; {each}" for each in told)
+
+
+def _names(letters: tuple[Letter, ...]) -> str:
+    return " ".join(f"{letter.key.decode()}/{letter.data.decode()}" for letter in letters)
+
+
+def _asked(request: Request) -> str:
+    return f"{request.what} {'everything' if request.key is None else request.key.decode()}"

@@ -1,4 +1,8 @@
-local LANE = {'offset', 'read', 'ranges', 'attempts', 'owner', 'epoch', 'generation', 'claim', 'history', 'number'}
+local LANE = {
+  'offset', 'read', 'ranges', 'attempts', 'owner', 'epoch', 'generation', 'claim', 'history', 'number',
+  'trying', 'unclean', 'horizon',
+}
+local NEW = {trying = '-1', unclean = '0', horizon = '0'} -- where nothing was ever stored
 
 local function lane_fields(group)
   local fields = {}
@@ -12,7 +16,7 @@ local function read_lane(meta, log_key, lanes, group)
   local values = redis.call('HMGET', lanes, unpack(lane_fields(group)))
   if not values[1] then return nil end
   local lane = {}
-  for i, name in ipairs(LANE) do lane[name] = values[i] end
+  for i, name in ipairs(LANE) do lane[name] = values[i] or NEW[name] end
   return lane
 end
 

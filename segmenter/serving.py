@@ -1,0 +1,82 @@
+"""Running something until a signal ends it: the first has it drain, the second ends the process at once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager
+from types import FrameType
+
+from segmenter.errors import HandlerStuck
+
+__all__ = ["INTERRUPTED", "serve"]
+
+INTERRUPTED = 130  # the exit code after a second signal
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+_log = logging.getLogger("segmenter.worker")
+
+
+def serve(run: Callable[[], Awaitable[None]], stop: Callable[[], None]) -> None:
+    """Run in an event loop of its own, of uvloop if that is installed, with signal handlers.
+
+    Args:
+        run: returns when everything has ended.
+        stop: asks for that; called in the event loop.
+    """
+
+    async def main() -> None:
+        with _signals(asyncio.get_running_loop(), stop):
+            try:
+                await run()
+            except HandlerStuck as stuck:
+                _leave(stuck)
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(main())
+
+
+@contextmanager
+def _signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> Generator[None]:
+    received: list[int] = []
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        """Run between two steps of whatever runs, so that the second signal ends a loop that is blocked, too."""
+        received.append(number)
+        if len(received) > 1:
+            os._exit(INTERRUPTED)
+        loop.call_soon_threadsafe(_asked_to_end, number, stop)
+
+    former = {number: signal.signal(number, handle) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def _asked_to_end(number: int, stop: Callable[[], None]) -> None:
+    _log.info("%s: handlers that are at work may end; once more ends at once", signal.Signals(number).name)
+    stop()
+
+
+def _leave(stuck: HandlerStuck) -> None:
+    """End the process although a handler goes on, which would keep the interpreter from ending."""
+    _log.critical("%s", stuck)
+    sys.stderr.write(f"segmenter: {stuck}\n")
+    sys.stderr.flush()
+    sys.stdout.flush()
+    logging.shutdown()
+    os._exit(1)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        from uvloop import new_event_loop  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError:
+        return None
+    return new_event_loop

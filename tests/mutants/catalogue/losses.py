@@ -1,0 +1,105 @@
+"""What the server has lost, and that it is told; and what standard tools see."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant, core, fundamental
+
+__all__ = ["LOSSES"]
+
+CONTINUITY = "segmenter/core/continuity.py"
+PROBER = "segmenter/runtime/prober.py"
+SCRIPTS = "backends/segmenter_redis/scripts"
+WIRE = "tests/integration/test_wire.py::test_"
+LOSING = "tests/integration/test_losses.py::test_"
+
+LOSSES = (
+    Mutant(
+        "log that lost its end, unnoticed",
+        "P7",
+        CONTINUITY,
+        fundamental("4_loud", "a_loss_is_counted_even_if_new_messages_have_come_before_anyone_looked"),
+        "return Cut(after, self.position, count) if count > 0 else None",
+        "return None",
+    ),
+    Mutant(
+        "claim that shows a loss, unnoticed",
+        "P7",
+        CONTINUITY,
+        core("continuity", "a_claim_shows_that_progress_lies_beyond_the_end"),
+        "reached.next - grant.added) if beyond else None",
+        "reached.next - grant.added) if False else None",
+    ),
+    Mutant(
+        "progress beyond the end of the log is kept",
+        "P7 INV-4",
+        CONTINUITY,
+        fundamental("4_loud", "progress_that_speaks_of_messages_beyond_the_end_is_cut_to_the_end"),
+        "if parse_position(progress.offset) > parse_position(grant.end):",
+        "if False:",
+    ),
+    Mutant(
+        "messages dropped unread are not counted",
+        "P7",
+        "segmenter/runtime/custody.py",
+        fundamental("4_loud", "messages_that_were_dropped_unread_are_counted"),
+        "elif grant.first > grant.progress.read:",
+        "elif False:",
+    ),
+    Mutant(
+        "idle owner that does not look",
+        "P7",
+        PROBER,
+        fundamental("4_loud", "a_trimmed_log_under_an_idle_owner_is_noticed"),
+        "elif not self._sound(holding, reply):",
+        "elif False:",
+    ),
+    Mutant(
+        "idle owner that keeps a vanished partition to itself",
+        "P7",
+        PROBER,
+        fundamental("4_loud", "an_idle_consumer_notices_within_a_heartbeat_that_its_stream_is_gone"),
+        "self._ties.failed(stream_lost(holding.slot))",
+        "return",
+    ),
+    Mutant(
+        "stream made over the remains of another",
+        "P7",
+        "segmenter/runtime/lifecycle.py",
+        fundamental("4_loud", "a_stream_is_not_made_over_the_remains_of_another"),
+        "raise remains(slot)",
+        "pass",
+    ),
+    Mutant(
+        "log that vanished is made anew, in Redis",
+        "P7",
+        f"{SCRIPTS}/lib/partition.lua",
+        f"{LOSING}a_producer_is_told_that_its_stream_vanished[redis-8.2]",
+        "redis.call('EXISTS', log_key) == 0",
+        "false",
+    ),
+    Mutant(
+        "server that evicts is not refused",
+        "P7",
+        "backends/segmenter_redis/checkup.py",
+        core("checkup", "only_what_would_lose_data_or_run_nothing_refuses_a_connection"),
+        'not policy.startswith("allkeys-")',
+        "True",
+    ),
+    # --- what standard tools see
+    Mutant(
+        "SETID without ENTRIESREAD",
+        "rule 7",
+        f"{SCRIPTS}/lib/mirror.lua",
+        f"{WIRE}standard_tools_show_the_lag[redis-8.2]",
+        ", 'ENTRIESREAD', lane.read)",
+        ")",
+    ),
+    Mutant(
+        "the mirror by call",
+        "rule 7",
+        f"{SCRIPTS}/lib/mirror.lua",
+        f"{WIRE}a_group_of_the_log_that_somebody_destroyed_does_not_matter[redis-8.2]",
+        "redis.pcall('XGROUP'",
+        "redis.call('XGROUP'",
+    ),
+)

@@ -1,0 +1,248 @@
+"""Beats, leases, deaths, and the document of a group: who is a member, and who may act as one."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant, conformance, core, fundamental, story
+
+__all__ = ["MEMBERSHIP"]
+
+BEATS = "segmenter/core/beats.py"
+GROUP = "segmenter/core/group.py"
+MACHINE = "segmenter/core/machine.py"
+ASSIGNOR = "segmenter/core/assignor.py"
+LEASE = "segmenter/runtime/lease.py"
+BEAT_LUA = "backends/segmenter_redis/scripts/beat.lua"
+UPDATE_LUA = "backends/segmenter_redis/scripts/update_group.lua"
+
+MEMBERSHIP = (
+    # --- the lease
+    Mutant(
+        "lease guard counted from the reply",
+        "P3 INV-12",
+        BEATS,
+        core("beats", "a_lease_counts_from_the_sending_of_the_beat_not_from_its_answer"),
+        "lease_from=sent)",
+        "lease_from=now)",
+    ),
+    Mutant(
+        "handing out without a look at the lease",
+        "P3 INV-12",
+        "segmenter/runtime/pump.py",
+        fundamental("7_lifecycle", "a_process_that_wakes_hands_out_nothing_that_it_had_read_before"),
+        "if not self._lease.valid or self._leaving:",
+        "if self._leaving:",
+    ),
+    Mutant(
+        "lease that does not run out by itself",
+        "P3 INV-12",
+        LEASE,
+        story("06-lease"),
+        "self._patient is not None and self._clock() < self._patient.pulse.lease_until",
+        "self._patient is not None",
+    ),
+    Mutant(
+        "member whose lease is over keeps what it holds",
+        "P3 INV-12",
+        MACHINE,
+        core("machine", "a_member_whose_lease_is_over_drops_everything_before_another_can_have_it"),
+        "            self._all(Symbol.DROPPED)\n",
+        "",
+    ),
+    Mutant(
+        "heartbeat that goes on while commits fail",
+        "P3",
+        "segmenter/runtime/holdings.py",
+        story("06-lease"),
+        " or holding.unconfirmed(self._patience_s)",
+        "",
+    ),
+    Mutant(
+        "heart that beats for a loop that stands still",
+        "P8",
+        LEASE,
+        story("06-lease"),
+        "return self._clock() - self.turned_at < self._stall_s",
+        "return True",
+    ),
+    # --- beats
+    Mutant(
+        "a beat number repeated",
+        "P2 INV-7",
+        BEATS,
+        core("beats", "silent_are_those_whose_beats_are_below_the_number_asked_for"),
+        "number = state.beats + 1",
+        "number = state.beats",
+    ),
+    Mutant(
+        "a beat number repeated, in Redis",
+        "P2 INV-7",
+        BEAT_LUA,
+        conformance("groups", "a_beat_brings_the_document_only_to_those_who_do_not_know_it"),
+        "redis.call('HINCRBY', document, 'beats', 1)",
+        "tonumber(redis.call('HGET', document, 'beats'))",
+    ),
+    Mutant(
+        "late beat that revives",
+        "P2 INV-8",
+        BEATS,
+        core("beats", "a_beat_revives_nobody"),
+        "if self.member not in state.scores:",
+        "if False:",
+    ),
+    Mutant(
+        "late beat that revives, in Redis",
+        "P2 INV-8",
+        BEAT_LUA,
+        conformance("groups", "a_late_beat_revives_nobody"),
+        "if not redis.call('ZSCORE', beats, member) then",
+        "if false then",
+    ),
+    # --- deaths
+    Mutant(
+        "expiry over a gap in one's own beats",
+        "P2 INV-7",
+        BEATS,
+        core("beats", "a_gap_in_ones_own_beats_starts_the_chain_anew"),
+        "now - self.chain[-1][0] > self.session_s / 2 or ",
+        "",
+    ),
+    Mutant(
+        "expiry by a count that went back",
+        "P2 INV-7",
+        BEATS,
+        core("beats", "a_count_that_went_back_starts_the_chain_anew"),
+        " or number <= self.chain[-1][1]",
+        "",
+    ),
+    Mutant(
+        "expiry before a session is over",
+        "P2 INV-7",
+        BEATS,
+        core("beats", "evidence_against_others_is_a_session_old"),
+        "if answered <= now - self.session_s]",
+        "]",
+    ),
+    Mutant(
+        "expiry by server clock",
+        "P2 INV-7",
+        BEATS,
+        core("beats", "the_clock_of_the_server_is_no_evidence_of_silence"),
+        "        silent = tuple(",
+        "        scores[self.member], below = now_us, now_us - state.document.session_ms * 1000\n"
+        "        silent = tuple(",
+    ),
+    Mutant(
+        "beats that were rolled back are evidence",
+        "P2 INV-7",
+        BEATS,
+        core("beats", "after_a_rollback_of_the_count_nobody_looks_silent"),
+        "self.silent_below if number > self.silent_below else 0",
+        "self.silent_below",
+    ),
+    Mutant(
+        "beats that were rolled back are evidence, in Redis",
+        "P2 INV-7",
+        BEAT_LUA,
+        conformance("groups", "a_count_that_was_rolled_back_is_evidence_against_nobody"),
+        "if number > silent_below then",
+        "if true then",
+    ),
+    Mutant(
+        "expiry of a member that beat again",
+        "P2 INV-7",
+        GROUP,
+        story("03-death"),
+        " or state.scores.get(member, 0) >= self.silent_below:",
+        ":",
+    ),
+    Mutant(
+        "expiry of a member that beat again, in Redis",
+        "P2 INV-7",
+        UPDATE_LUA,
+        conformance("groups", "who_has_beaten_meanwhile_is_not_expired"),
+        " or score >= silent_below then",
+        " then",
+    ),
+    Mutant(
+        "nobody is ever expired",
+        "P8",
+        MACHINE,
+        core("machine", "a_crashed_member_is_expired_after_a_session_and_its_partition_taken_over"),
+        "return doc.Expired(member.silent.members)",
+        "return None",
+    ),
+    # --- the document
+    Mutant(
+        "versions compared by >",
+        "P2 INV-8",
+        GROUP,
+        conformance("groups", "of_two_writers_one_reads_again", "memory"),
+        "if (stored.version if stored else None) != self.expect:",
+        'if stored and stored.version > (self.expect or ""):',
+    ),
+    Mutant(
+        "versions compared by >, in Redis",
+        "P2 INV-8",
+        UPDATE_LUA,
+        conformance("groups", "of_two_writers_one_reads_again"),
+        "(stored and stored[1] or '') ~= expect",
+        "(stored and stored[1] or '') > expect",
+    ),
+    Mutant(
+        "versions of a stream compared by >",
+        "P7",
+        "segmenter/core/layout.py",
+        conformance("groups", "a_stream_can_be_removed", "memory"),
+        "if stored != self.expect:",
+        'if (stored or "") > (self.expect or ""):',
+    ),
+    Mutant(
+        "versions of a stream compared by >, in Redis",
+        "P7",
+        "backends/segmenter_redis/scripts/update_stream.lua",
+        conformance("groups", "a_stream_can_be_removed"),
+        "if stands ~= expect then",
+        "if stands > expect then",
+    ),
+    Mutant(
+        "older document that a beat brings is believed",
+        "P2 INV-8",
+        MACHINE,
+        core("machine", "an_older_document_brought_by_a_beat_is_asked_about_and_not_believed"),
+        "older = document.generation < self.member.document.generation",
+        "older = False",
+    ),
+    Mutant(
+        "document that went back stays behind",
+        "P8",
+        MACHINE,
+        core("machine", "a_document_that_was_rolled_back_catches_up_with_what_a_lane_has_seen"),
+        "return doc.CaughtUp(member.behind)",
+        "return None",
+    ),
+    # --- the assignment
+    Mutant(
+        "partition that moves without need",
+        "P8 INV-11",
+        ASSIGNOR,
+        core("assignor", "no_balanced_assignment_moves_fewer_at_small_sizes[2-3]"),
+        "kept = [_keep(name, room) for name in previous]",
+        "kept = [None for _ in previous]",
+    ),
+    Mutant(
+        "member that gets all that is left over",
+        "P8 INV-11",
+        ASSIGNOR,
+        core("assignor", "from_nothing_every_partition_has_a_member_at_every_size"),
+        "small + (rank < larger)",
+        "small + larger * (rank == 0)",
+    ),
+    Mutant(
+        "rebalance for each of those who join together",
+        "P8",
+        MACHINE,
+        fundamental("3_rebalancing", "ten_consumers_starting_together_cause_few_moves"),
+        " and self.now >= member.balance_at",
+        "",
+    ),
+)

@@ -1,0 +1,127 @@
+"""Handlers: when they start, what becomes of their messages, and how they end."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant, core, fundamental
+
+__all__ = ["WORKERS"]
+
+RUNNER = "segmenter/runtime/runner.py"
+OUTCOMES = "segmenter/runtime/outcomes.py"
+CHAINS = "segmenter/core/chains.py"
+ENDS = "9_worker_ends"
+
+WORKERS = (
+    Mutant(
+        "claim beside a handler of an earlier hold",
+        "P3 INV-7",
+        "segmenter/runtime/gate.py",
+        fundamental(ENDS, "no_partition_is_claimed_while_a_handler_of_an_earlier_hold_is_at_work"),
+        "not self._busy(claim.slot.partition)",
+        "True",
+    ),
+    Mutant(
+        "start beside a handler that is being cancelled",
+        "P1 INV-6",
+        RUNNER,
+        fundamental(ENDS, "a_cancelled_handler_may_clean_up_and_nothing_of_its_partition_starts_meanwhile"),
+        "[] if crew.overdue else ",
+        "",
+    ),
+    Mutant(
+        "start of what was taken along after the lease",
+        "P3 INV-12",
+        "segmenter/runtime/pump.py",
+        fundamental(ENDS, "nothing_that_was_taken_along_starts_after_the_lease"),
+        "self._lease.valid and not self._leaving and self._holdings.open(holding)",
+        "not self._leaving and self._holdings.open(holding)",
+    ),
+    Mutant(
+        "start of what was taken back within a batch",
+        "P1 INV-6",
+        RUNNER,
+        fundamental("9_retries", "of_a_batch_that_fails_each_message_is_tried_again_alone"),
+        "for message in portion if message.current]",
+        "for message in portion]",
+    ),
+    Mutant(
+        "attempt beyond the last is run",
+        "rule 6",
+        RUNNER,
+        fundamental("9_retries", "a_message_that_was_tried_too_often_already_is_not_run_again"),
+        "if messages[0].attempt > self._attempts:",
+        "if False:",
+    ),
+    Mutant(
+        "handlers of a lost partition go on",
+        "P3",
+        RUNNER,
+        fundamental(ENDS, "a_handler_that_ends_after_its_partition_was_lost_settles_nothing"),
+        '                self._cancel(slot, "lost")\n',
+        "                pass\n",
+    ),
+    Mutant(
+        "partition that waits for its handlers for ever",
+        "P8",
+        RUNNER,
+        fundamental(ENDS, "a_partition_that_is_to_move_is_not_waited_for_longer_than_its_drain_timeout"),
+        "crew.cancel_at = min(crew.cancel_at, self._clock() + self._handling.drain_timeout_s)",
+        "pass",
+    ),
+    Mutant(
+        "stuck handler whose partition stays",
+        "P8",
+        RUNNER,
+        fundamental(ENDS, "a_handler_that_does_not_end_costs_the_process_its_partitions_and_not_the_others"),
+        "crew.holding.stuck_window = self._handling.window",
+        "pass",
+    ),
+    Mutant(
+        "stuck attempt that is not counted",
+        "rule 6",
+        RUNNER,
+        fundamental(ENDS, "a_handler_that_does_not_end_costs_the_process_its_partitions_and_not_the_others"),
+        "self._outcomes.never_ended(slot.messages)",
+        "pass",
+    ),
+    Mutant(
+        "what is left at the end of a hold is in flight for ever",
+        "rule 8",
+        RUNNER,
+        fundamental(ENDS, "what_is_cancelled_at_the_end_of_the_drain_timeout_has_not_been_tried"),
+        "            crew.holding.lanes.leave()\n",
+        "            pass\n",
+    ),
+    Mutant(
+        "what is being forwarded is left with the rest",
+        "P6 INV-4",
+        CHAINS,
+        core("order_of_keys", "what_is_forwarded_comes_to_its_end_although_the_rest_is_left"),
+        "if forwarded_too or message._state != FORWARDED:",
+        "if True:",
+    ),
+    Mutant(
+        "slot that cannot tell its own cancellation any more",
+        "rule 6",
+        RUNNER,
+        fundamental(ENDS, "a_slot_whose_handler_was_cancelled_is_as_good_as_new"),
+        "slot.task.uncancel()",
+        "pass",
+    ),
+    Mutant(
+        "handlers that leave nobody else a turn",
+        "P8",
+        RUNNER,
+        "tests/fundamentals/test_9_workers.py::test_handlers_that_wait_for_nothing_leave_others_their_turn",
+        "TURN_S = 0.005",
+        "TURN_S = 1e9",
+    ),
+    Mutant(
+        "failure in vain that nobody notices",
+        "P4",
+        OUTCOMES,
+        fundamental("9_workers", "what_was_forwarded_in_vain_by_a_handler_that_did_not_wait_comes_again"),
+        "                self.failed([message], in_vain())\n",
+        "                pass\n",
+    ),
+)
