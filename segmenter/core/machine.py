@@ -4,8 +4,7 @@ It is told of a handful of events in a rebalance, and of none per message or bat
 it is given, in local seconds, and makes its tokens from its own unique id and a counter. Whatever concerns a
 partition becomes a symbol and goes through ``TABLE`` (``transitions.py``).
 
-What it wants of the group's document follows from its state alone (``_wish``), so a lost race or a lost reply needs
-no memory: it looks at the document that stands there now, and asks again for what is still missing.
+What it wants of the group's document follows from its state alone (``_wish``), so a lost race or reply needs no memory.
 """
 
 from __future__ import annotations
@@ -160,6 +159,8 @@ class _Step:
 
     def _unanswered(self, command: Command[Any, Any]) -> None:
         match command:
+            case doc.UpdateGroup() if command != self.member.changing:
+                pass  # of an earlier membership: whoever sends it again would count its lease from then
             case doc.LoadGroup() | doc.UpdateGroup() if self.member.standing is not Standing.OUTSIDE:
                 self.effects.append(sig.Execute(command, again=True))
             case Claim() | Release() if command == self._hold(command.slot.partition).pending:

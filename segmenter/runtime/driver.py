@@ -64,7 +64,7 @@ class Driver:
                 self._ties.observe(observation)
 
     def _execute(self, command: Command[Any, Any]) -> None:
-        if isinstance(command, UpdateGroup) and command != self._changing:
+        if isinstance(command, UpdateGroup) and command == self.member.changing != self._changing:
             self._changing, self.changed_at = command, self._clock()
         if not self.stopped:
             self._ties.session.execute(command).add_done_callback(lambda future: self._answered(command, future))

@@ -393,6 +393,13 @@ def test_a_key_that_is_not_there_when_it_is_fetched_is_parked_no_more_but_for_wh
     assert held.parking.take().heeded == (REDRIVE,)
 
 
+def test_what_failed_once_more_and_was_then_settled_after_all_is_not_parked_anew() -> None:
+    parking = Parking(Summary(((b"a", 1),)))
+    parking.park_again(letter(0))
+    parking.unpark(letter(0).place)
+    assert parking.take() == Moves(unpark=(letter(0).place,))
+
+
 def test_a_request_that_was_carried_out_is_not_brought_back_and_taken_away_wherever_it_comes_again() -> None:
     """By an answer that is late, or by a repetition that is."""
     parking = Parking()

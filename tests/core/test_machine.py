@@ -513,6 +513,21 @@ def test_what_is_answered_to_a_member_that_is_out_changes_nothing() -> None:
     assert cluster.slots.lane(partition).owner == "b"  # until b is expired
 
 
+def test_a_join_of_an_earlier_membership_is_not_asked_for_again() -> None:
+    """The lease of the present one would be counted from that, though its own join was sent long before."""
+    cluster = Cluster.of(2, "a")
+    cluster.cut |= {"b1", "b2"}
+    cluster.join("b1")
+    (earlier,) = cluster.requests("b1", UpdateGroup)
+    cluster.crash("b1")
+    cluster.join("b2")
+    (own,) = cluster.wire
+    cluster.tell("b2", sig.Unanswered(earlier.command))
+    assert cluster.wire == [own]
+    cluster.tell("b2", sig.Unanswered(own.command))
+    assert [request.command for request in cluster.wire] == [own.command, own.command]
+
+
 def test_a_loss_names_the_epoch_under_which_the_partition_was_held() -> None:
     """Whatever was heard of later owners meanwhile: a trace with a foreign epoch would be a false alarm."""
     cluster = Cluster.of(2, "a", "b")

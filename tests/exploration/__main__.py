@@ -9,6 +9,7 @@ from tests.exploration.bounds import LARGE, SMALL, Bounds
 from tests.exploration.explorer import Explored, Found, explore
 from tests.exploration.liveness import check_liveness
 
+LOGGED = 100_000  # states from one line to the next where nobody watches
 HEAD = f"{'bounds':<48}{'states':>10}{'edges':>10}{'seconds':>9}"
 
 
@@ -38,7 +39,7 @@ def _sound(bounds: Bounds, *, with_actions: bool) -> bool:
     except Found as found:
         print(f"{found}\n", flush=True)
         return False
-    print(f"\r{_row(explored)}", flush=True)
+    print(f"\r{_row(explored)}{'':20}" if sys.stdout.isatty() else _row(explored), flush=True)
     for action, count in sorted(explored.edges_per_action.items()) if with_actions else ():
         print(f"    {action:<54}{count:>10}")
     return True
@@ -50,10 +51,12 @@ def _row(explored: Explored) -> str:
 
 
 def _show(explored: Explored) -> None:
-    """A line that the next one replaces, where somebody watches; else nothing but results."""
+    """A line that the next one replaces where somebody watches; in a log, a line now and then."""
+    line = f"{_row(explored)}  {len(explored.states) - explored.looked_at:,} to look at"
     if sys.stdout.isatty():
-        left = len(explored.states) - len(explored.ways)
-        print(f"\r{_row(explored)}  {left:,} to look at", end="", flush=True)
+        print(f"\r{line}", end="", flush=True)
+    elif explored.looked_at % LOGGED == 0:
+        print(line, flush=True)
 
 
 if __name__ == "__main__":

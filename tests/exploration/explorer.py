@@ -43,6 +43,7 @@ class Explored:
     origins: array[int] = field(factory=lambda: array("l"))  # from where each state was reached first
     ways: list[tuple[tuple[int, str], ...]] = field(factory=list)  # to, bound; of each state, without faults
     edges_per_action: Counter[str] = field(factory=Counter[str])
+    looked_at: int = 0  # states whose steps are known
     seconds: float = 0.0
 
     @property
@@ -92,7 +93,8 @@ def explore(
         for number, _ in enumerate(explored.states):  # which grow meanwhile
             assert number < limit, f"{bounds.name}: more than {limit} states"
             _expand(explored, number)
-            if number % PROGRESS == 0:
+            explored.looked_at = number + 1
+            if explored.looked_at % PROGRESS == 0:
                 explored.seconds = time.perf_counter() - began
                 progress(explored)
     explored.seconds = time.perf_counter() - began

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Callable
+from random import Random
 
 import pytest
 
-from segmenter import Consumer, Message, OutOfOrderAck, SetAside, Shelves, StaleDelivery, Stream, StreamError
+from segmenter import Consumer, Message, OutOfOrderAck, Segmenter, SetAside, Shelves, StaleDelivery, Stream, StreamError
 from segmenter.core import parking
+from segmenter.core.aside import Request
 from segmenter.core.command import PartitionSlot
+from segmenter.core.letters import Redrive
 from segmenter.core.observations import Congested
+from segmenter.testing.simulation import FaultyBackend, Network
+from segmenter_memory import MemoryBackend
 from tests.world import World, virtually
 
 Outcome = Callable[[Message], None]
@@ -290,6 +296,86 @@ async def test_a_message_that_kills_its_process_is_found_while_the_others_get_do
     assert sorted(data for _, _, data in world.handled) == sorted(everything)
     shelves = await world.segmenters[0].shelves("orders", "g")
     assert datas(await shelves.parked()) == [b"x1"]
+
+
+@virtually
+async def test_a_message_that_kills_its_process_when_it_is_redriven_is_found_as_well(world: World) -> None:
+    """It lies behind the watermark, and others are done between the deaths: no progress tells of it."""
+    _, outcome = failing(b"x1")
+    orders, shelves, consumer = await start(world, outcome)
+    await send(orders, "x1", "x2")
+    await asyncio.sleep(1)
+    await consumer.shutdown()
+    await shelves.redrive("x")
+    deaths: list[int] = []
+
+    async def live() -> None:
+        consumer = await world.segmenter().register_consumer("orders", group="g", session_timeout=1.0)
+        async for message in consumer:
+            if message.data != b"x1":
+                message.ack()
+            elif message.attempt > 2:
+                message.park("it kills")
+            else:
+                deaths.append(message.attempt)
+                consumer.halt()
+                return
+
+    lane = world.store.slots[PartitionSlot("orders", 0)].lanes["g"]
+    while lane.aside.requests:
+        living = world.loop.create_task(live())
+        world.tasks.append(living)
+        await send(orders, "a1")
+        await asyncio.sleep(2)
+        lane = world.store.slots[PartitionSlot("orders", 0)].lanes["g"]
+    assert deaths == [1, 1, 1, 2], "two before they are careful, and each one after that is counted"
+    assert [(each.data, each.reason) for each in await shelves.parked()] == [
+        (b"x1", "it kills"),
+        (b"x2", parking.BEHIND),
+    ]
+
+
+async def busily(world: World, orders: Stream, *keys: str) -> None:
+    """Send all the time."""
+    for number in itertools.count(100):
+        await send(orders, *(f"{key}{number}" for key in keys))
+        await asyncio.sleep(0.005)
+
+
+@virtually
+async def test_a_redrive_goes_on_though_the_key_never_rests_and_answers_take_their_time(world: World) -> None:
+    """There is always a commit under way, and always something that was parked just now."""
+    broken, outcome = failing(b"a1")
+    network = Network(Random(5))
+    network.delay_s = 0.05
+    far = Segmenter(backend=FaultyBackend(MemoryBackend(store=world.store), network), host=world.host)
+    world.segmenters.append(far)
+    orders = await world.segmenter().register_stream("orders", partitions=1)
+    consumer = await far.register_consumer("orders", group="g", session_timeout=1.0, commit_interval=0.01)
+    world.tasks.append(world.loop.create_task(handle(world, consumer, outcome)))
+    await send(orders, "a1", "a2")
+    world.tasks.append(world.loop.create_task(busily(world, orders, "a", "b")))
+    await asyncio.sleep(1)
+    broken.clear()
+    await (await world.segmenters[1].shelves("orders", "g")).redrive("a")
+    await asyncio.sleep(2)
+    redriven = world.by_key()["a"]
+    assert redriven[:3] == [b"a1", b"a1", b"a2"]
+    assert len(redriven) > 200, "what had arrived by then"
+
+
+@virtually
+async def test_a_request_whose_announcement_was_lost_is_found_within_a_session_on_a_busy_partition(
+    world: World,
+) -> None:
+    broken, outcome = failing(b"a1")
+    orders, _, _ = await start(world, outcome)
+    await send(orders, "a1")
+    world.tasks.append(world.loop.create_task(busily(world, orders, "b")))
+    await asyncio.sleep(1)
+    broken.clear()
+    world.store.apply(Redrive(PartitionSlot("orders", 0), "g", Request("redrive", b"a", "t")))
+    await world.until(lambda: len(world.by_key()["a"]) == 2, limit_s=1.0)
 
 
 @virtually

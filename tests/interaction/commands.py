@@ -145,7 +145,10 @@ async def _take_one(stage: Stage, process: Process) -> bool:
     return True
 
 
-@says(r"(\w+) (acks|nacks)(?: (\w+(?: \w+)*))?")
+ENDS = {"acks": "ack", "nacks": "nack", "parks": "park", "rejects": "reject"}
+
+
+@says(rf"(\w+) ({'|'.join(ENDS)})(?: (\w+(?: \w+)*))?")
 async def settles(stage: Stage, name: str, verb: str, datas: str | None) -> None:
     process = stage.process(name)
     for message in tuple(process.in_hand):
@@ -154,7 +157,7 @@ async def settles(stage: Stage, name: str, verb: str, datas: str | None) -> None
             continue
         process.in_hand.remove(message)
         try:
-            process.thread.context.run(message.ack if verb == "acks" else message.nack)
+            process.thread.context.run(getattr(message, ENDS[verb]))
         except SegmenterError as error:
             stage.tell(f"  {name} gets {type(error).__name__} for {data}")
     await asyncio.sleep(MOMENT_S)
@@ -189,6 +192,34 @@ async def seeks(stage: Stage, name: str, place: str, partition: str) -> None:
     await stage.do(process, lambda: source.seek(int(partition), place))
 
 
+# --- what is set aside ----------------------------------------------------------------------------------------------
+
+
+@says(r"(\w+) (redrives|discards) (?:key (\w+)|everything)")
+async def asks(stage: Stage, name: str, verb: str, key: str | None) -> None:
+    process = stage.process(name)
+
+    async def asking() -> None:
+        shelves = await process.segmenter.shelves(STREAM, GROUP)
+        count = await (shelves.redrive if verb == "redrives" else shelves.discard)(key)
+        stage.tell(f"  {name} is told of {count}")
+
+    await stage.do(process, asking)
+
+
+@says(r"(\w+) (replays|purges) the dead letters")
+async def looks_after_the_dead(stage: Stage, name: str, verb: str) -> None:
+    process = stage.process(name)
+
+    async def doing() -> None:
+        shelves = await process.segmenter.shelves(STREAM, GROUP)
+        letters = await shelves.dead()
+        count = await (shelves.replay if verb == "replays" else shelves.purge)(letters)
+        stage.tell(f"  {name} is told of {count}")
+
+    await stage.do(process, doing)
+
+
 # --- what is shown --------------------------------------------------------------------------------------------------
 
 
@@ -212,6 +243,13 @@ async def show_lanes(stage: Stage) -> None:
             owner = stage.words.member(held.owner)
             done = stage.words.progress(held.progress)
             stage.tell(f"partition {slot.partition}, {group}: {epoch} of {owner}, {done} of {state.log.added}")
+
+
+@says(r"show aside")
+async def show_aside(stage: Stage) -> None:
+    for slot, state in _partitions(stage):
+        for group, held in state.lanes.items():
+            stage.tell(f"partition {slot.partition}, {group}: {stage.words.aside(held)}")
 
 
 @says(r"show logs")

@@ -10,6 +10,7 @@ from attrs import evolve
 
 from segmenter.core import creation
 from segmenter.core import group as doc
+from segmenter.core import letters as aside
 from segmenter.core import partition as lane
 from segmenter.core.beats import Beat
 from segmenter.core.command import GroupSlot, PartitionSlot, Read, StreamSlot
@@ -30,7 +31,9 @@ KINDS: dict[str, type[object]] = {
     "configuration": UpdateStream,
     "creation": creation.CreatePartition,
     "lane": creation.CreateLane,
+    "letters": aside.ListLetters,
     "read": Read,
+    "redrive": aside.Redrive,
     "release": lane.Release,
     "removal": creation.DropPartition,
     "send": Append,

@@ -141,7 +141,7 @@ class Words:
         name = type(reply).__name__
         match reply:
             case lane.Claimed():
-                return f"granted, {self.epoch(command.slot, command.group, reply.epoch)}"
+                return f"granted, {self.epoch(command.slot, command.group, reply.epoch)}{_inherited(reply)}"
             case lane.Held() | lane.Changed() | lane.Fenced():
                 return f"{name}, {self.epoch(command.slot, command.group, reply.epoch)} of {self.member(reply.owner)}"
             case lane.Behind(generation):
@@ -220,7 +220,17 @@ class Words:
     def progress(progress: lane.Progress) -> str:
         """How many messages are settled, and which ordinals ahead of those."""
         ahead = "".join(f" and {start}" + (f"-{end - 1}" if end > start + 1 else "") for start, end in progress.ranges)
-        return f"{progress.read} settled{ahead}"
+        trying = f", trying ordinal {progress.trying}" if progress.trying != lane.NOT_TRYING else ""
+        return f"{progress.read} settled{ahead}{trying}"
+
+    @staticmethod
+    def aside(held: lane.Lane) -> str:
+        """What is set aside in a lane, what is asked of it, and what is suspected."""
+        told = [f"parked {_names(held.aside.parked)}"] if held.aside.parked else []
+        told += [f"dead {_names(held.aside.dead)}"] if held.aside.dead else []
+        told += [f"asked to {request.what} {_under(request.key)}" for request in held.aside.requests]
+        told += [f"{_ends(held.unclean)} below ordinal {held.horizon}"] if held.unclean else []
+        return ", ".join(told) or "nothing is set aside"
 
     def gone(self, gone: Mapping[str, str]) -> str:
         """Who was a member, and how that ended."""
@@ -290,6 +300,17 @@ def _moves(command: lane.Commit | lane.Release) -> str:
     ]
     told += [f", takes back {len(moves.unpark)}"] * bool(moves.unpark)
     return "".join(told + [f", has heeded a {request.what}" for request in moves.heeded])
+
+
+def _ends(unclean: int) -> str:
+    return f"{unclean} unclean end" + "s" * (unclean > 1)
+
+
+def _inherited(granted: lane.Claimed) -> str:
+    """What a claim tells beside the progress."""
+    told = f", {_ends(granted.unclean)}" if granted.unclean else ""
+    keys = " ".join(key.decode() for key, _ in granted.aside.keys)
+    return told + (f", parked keys {keys}" if keys else "")
 
 
 def _names(letters: Iterable[Letter]) -> str:

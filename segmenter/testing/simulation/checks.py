@@ -181,12 +181,12 @@ def repetition_is_bounded(history: History) -> None:
 def graceful_owners_do_not_overlap(history: History) -> None:
     """INV-7: of two handlers of a partition under different epochs, the earlier one has ended.
 
-    Unless its owner was evicted, or had lost the partition before it let go. A handler that never settles is given up
-    when it has had its time, and does not count.
+    Unless its owner was evicted, or had lost the partition before it let go, or was forgotten in a rollback. A handler
+    that never settles is given up when it has had its time, and does not count.
     """
     running: dict[int, dict[int, Began]] = defaultdict(dict)
     evicted: set[tuple[int, str]] = set()
-    for event in history.of(Began, Ended, Executed, Told):
+    for event in history.of(Began, Ended, Executed, RolledBack, Told):
         match event:
             case Began():
                 for other in running[event.partition].values():
@@ -198,12 +198,18 @@ def graceful_owners_do_not_overlap(history: History) -> None:
                     each.pop(event.delivery, None)
             case Told(observation=Lost(member, partition)):
                 evicted.add((partition, member))
+            case RolledBack(slot=PartitionSlot() as slot):
+                evicted |= _forgotten(slot.partition, event.before.lanes[GROUP], event.after.lanes[GROUP])
             case Executed(command=Claim() as claim, before=PartitionState() as before, reply=Claimed()):
                 owner = before.lanes[GROUP].owner
                 if owner is not None:
                     evicted.add((claim.slot.partition, owner))
             case _:
                 pass
+
+
+def _forgotten(partition: int, before: Lane, after: Lane) -> set[tuple[int, str]]:
+    return {(partition, before.owner)} if before.owner is not None and before.epoch != after.epoch else set()
 
 
 def nothing_starts_after_the_lease(history: History) -> None:

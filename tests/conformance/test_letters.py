@@ -1,0 +1,293 @@
+"""What every backend promises about what is set aside: in one place, byte for byte, and nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+from attrs import evolve
+
+from segmenter import Segmenter
+from segmenter.core.aside import Letter, Moves, Request, Summary
+from segmenter.core.command import Command, Gone
+from segmenter.core.creation import DropLane, DropPartition
+from segmenter.core.letters import Letters, ListLetters, Purge, Purged, Redrive, Replay, Replayed, Requested
+from segmenter.core.partition import NOT_TRYING, Claim, Claimed, Commit, Committed, Fenced, Progress, Release, Released
+from segmenter.errors import ServerFull
+from segmenter.port import Backend
+from segmenter_redis import RedisBackend
+from segmenter_redis.keys import Keys
+from tests.conformance.place import ORDERS, Place, conforms
+from tests.servers import Server
+
+KEYS = [b"", b"k", b"a:b", b"1:2:", b"a\nb\r\n", b"\x00\xff\xfe", "ключ {}%d".encode(), b"x" * 1024]
+REDRIVE = Request("redrive", None, "t1")
+
+
+def letter(ordinal: int, key: bytes = b"k", **more: Any) -> Letter:
+    return Letter(ordinal, b"%d-0" % (ordinal + 1), key, b"%d" % ordinal, **more)
+
+
+async def own(place: Place) -> int:
+    await place.create("a")
+    await place.append(3)
+    return await place.claim("m1")
+
+
+async def move(place: Place, epoch: int, number: int, **moves: Any) -> Any:
+    return await place.ask(Commit(ORDERS, "a", "m1", epoch, number, Progress(), Moves(**moves)))
+
+
+async def page(place: Place, shelf: Any = "parked", count: int = 20_000, **more: Any) -> tuple[Letter, ...]:
+    reply = await place.ask(ListLetters(ORDERS, "a", shelf, count, **more))
+    assert isinstance(reply, Letters)
+    return reply.letters
+
+
+# --- as they were ---------------------------------------------------------------------------------------------------
+
+
+@conforms
+async def test_letters_come_back_byte_for_byte(place: Place) -> None:
+    epoch = await own(place)
+    letters = tuple(
+        Letter(ordinal, b"7-%d" % ordinal, key, bytes(range(256)) + key, b'{"h":"\n\xe2\x82\xac"}', 3, "Fehler: \n€ {}")
+        for ordinal, key in enumerate(KEYS)
+    )
+    assert await move(place, epoch, 1, park=letters, bury=letters) == Committed()
+    assert await page(place) == await page(place, "dead") == letters
+    for each in letters:
+        assert await page(place, key=each.key) == (each,)
+
+
+@conforms
+async def test_a_letter_may_be_as_large_as_a_message(place: Place) -> None:
+    epoch = await own(place)
+    large = evolve(letter(0), data=bytes(range(256)) * 4096, headers=b"h" * 4096, reason="r" * 500)
+    await move(place, epoch, 1, park=(large,))
+    assert await page(place) == (large,)
+
+
+@conforms
+async def test_a_shelf_holds_thousands_and_is_looked_through_page_by_page(place: Place) -> None:
+    epoch = await own(place)
+    letters = [letter(ordinal, b"k%d" % (ordinal % 3)) for ordinal in range(3_000)]
+    for number in range(6):
+        await move(place, epoch, number + 1, park=tuple(letters[number * 500 : (number + 1) * 500]))
+    seen: list[Letter] = []
+    while some := await page(place, count=700, after=seen[-1].ordinal if seen else -1):
+        seen += some
+    assert seen == letters
+    assert len(await page(place, key=b"k1")) == 1_000
+    heir = await place.ask(Claim(ORDERS, "a", "m2", 1, epoch, "c2", evict="m1"))
+    assert isinstance(heir, Claimed)
+    assert heir.aside == Summary(((b"k0", 1_000), (b"k1", 1_000), (b"k2", 1_000)))
+
+
+@conforms
+async def test_requests_are_told_to_the_owner_and_to_whoever_takes_over(place: Place) -> None:
+    epoch = await own(place)
+    await move(place, epoch, 1, park=tuple(letter(ordinal, key) for ordinal, key in enumerate(KEYS)))
+    requests = [REDRIVE, *(Request("discard", key, "t2") for key in KEYS)]
+    for request in requests:
+        assert await place.ask(Redrive(ORDERS, "a", request)) == Requested(1 if request.key is not None else len(KEYS))
+    assert sorted((await place.probe()).requests, key=repr) == sorted(requests, key=repr)
+    heir = await place.ask(Claim(ORDERS, "a", "m2", 1, epoch, "c2", evict="m1"))
+    assert isinstance(heir, Claimed)
+    assert sorted(heir.aside.requests, key=repr) == sorted(requests, key=repr)
+
+
+# --- moved once, by the owner ---------------------------------------------------------------------------------------
+
+
+@conforms
+async def test_what_is_set_aside_is_moved_by_the_commit_that_counts_it_and_only_once(place: Place) -> None:
+    epoch = await own(place)
+    await move(place, epoch, 1, park=(letter(0),), bury=(letter(1),))
+    await move(place, epoch, 2, unpark=(letter(0).place,))
+    assert await move(place, epoch, 1, park=(letter(0),)) == Committed()
+    assert await move(place, epoch - 1, 3, park=(letter(0),)) == Fenced("m1", epoch)
+    assert await page(place) == ()
+    assert await page(place, "dead") == (letter(1),)
+
+
+@conforms
+async def test_a_release_moves_as_a_commit_does(place: Place) -> None:
+    epoch = await own(place)
+    release = Release(ORDERS, "a", "m1", epoch, 1, Progress(), moves=Moves(park=(letter(0),)))
+    assert isinstance(await place.ask(release), Released)
+    assert await page(place) == (letter(0),)
+
+
+@conforms
+async def test_dead_letters_are_replayed_once_and_purged(place: Place) -> None:
+    epoch = await own(place)
+    letters = (letter(0, KEYS[5]), letter(1, headers=b"h"), letter(2))
+    await move(place, epoch, 1, bury=letters)
+    replay = Replay(ORDERS, "a", letters[:2])
+    assert [await place.ask(replay), await place.ask(replay)] == [Replayed(2), Replayed(0)]
+    assert [list(entry[1]) for entry in (await place.entries())[3:]] == [
+        [b"k", KEYS[5], b"d", b"0"],
+        [b"k", b"k", b"d", b"1", b"h", b"h"],
+    ]
+    assert await place.ask(Purge(ORDERS, "a", (letters[0].place,))) == Purged(0)
+    assert await place.ask(Purge(ORDERS, "a")) == Purged(1)
+
+
+@conforms
+async def test_unclean_ends_are_counted_until_the_progress_has_passed_them(place: Place) -> None:
+    epoch = await own(place)
+    ids = [entry[0] for entry in await place.entries()]
+    await place.ask(Commit(ORDERS, "a", "m1", epoch, 1, Progress(trying=1)))
+    taken = await place.ask(Claim(ORDERS, "a", "m2", 1, epoch, "c2", evict="m1", window=2))
+    assert isinstance(taken, Claimed)
+    assert (taken.unclean, taken.horizon, taken.progress) == (1, 2, Progress(attempts=((1, 1),)))
+    await place.ask(Commit(ORDERS, "a", "m2", taken.epoch, 1, Progress(ids[1], 2)))
+    again = await place.ask(Claim(ORDERS, "a", "m2", 1, taken.epoch, "c3"))
+    assert isinstance(again, Claimed)
+    assert (again.unclean, again.horizon) == (0, 0)
+
+
+@conforms
+async def test_what_is_not_there_is_not_made_by_looking_after_it(place: Place) -> None:
+    commands: list[Command[Any, Any]] = [
+        ListLetters(ORDERS, "a", "parked", 1),
+        Redrive(ORDERS, "a", REDRIVE),
+        Replay(ORDERS, "a", (letter(0),)),
+        Purge(ORDERS, "a"),
+    ]
+    for command in commands:
+        assert await place.ask(command) == Gone()
+    await place.create()
+    for command in commands:
+        assert await place.ask(command) == Gone()
+
+
+# --- nothing is left behind -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["fakeredis", "redis-7.0", "redis-8.2"])
+def looked_at(request: pytest.FixtureRequest, namespace: str) -> Iterator[tuple[Backend, Any, Keys]]:
+    """A backend, a plain client of its server, and its keys."""
+    fixtures = {"fakeredis": "fake_url", "redis-7.0": "oldest_server", "redis-8.2": "newest_server"}
+    served: Server | str = request.getfixturevalue(fixtures[request.param])
+    url = served.url if isinstance(served, Server) else served
+    with redis.Redis.from_url(url) as client:
+        yield RedisBackend(url, namespace), client, Keys(namespace)
+        for key in names(client, Keys(namespace)):
+            client.delete(key)
+
+
+def names(client: Any, keys: Keys) -> set[str]:
+    return {key.decode() for key in client.scan_iter(f"{{{keys.namespace}:*", count=1_000)}
+
+
+async def fill(place: Place, *groups: str) -> None:
+    """Put something on every shelf of each group."""
+    await place.create(*groups)
+    await place.append(3)
+    for group in groups:
+        epoch = await place.claim(f"of-{group}", group=group)
+        moves = Moves(park=(letter(0),), bury=(letter(1),))
+        await place.ask(Commit(ORDERS, group, f"of-{group}", epoch, 1, Progress(), moves))
+        await place.ask(Redrive(ORDERS, group, REDRIVE))
+
+
+def test_a_lane_that_is_dropped_leaves_nothing_and_the_others_everything(
+    looked_at: tuple[Backend, Any, Keys],
+) -> None:
+    backend, client, keys = looked_at
+
+    @conforms
+    async def run(place: Place) -> None:
+        await fill(place, "a", "a.b")
+        before = names(client, keys)
+        theirs = {key(ORDERS, "a") for key in (keys.parked, keys.dead, keys.requests)}
+        assert theirs < before
+        await place.ask(DropLane(ORDERS, "a"))
+        assert names(client, keys) == before - theirs
+        assert len(client.hkeys(keys.lanes(ORDERS))) == 13
+        assert isinstance(await place.ask(ListLetters(ORDERS, "a.b", "parked", 1)), Letters)
+
+    run(backend)
+
+
+def test_a_partition_that_is_dropped_leaves_nothing(looked_at: tuple[Backend, Any, Keys]) -> None:
+    backend, client, keys = looked_at
+
+    @conforms
+    async def run(place: Place) -> None:
+        await fill(place, "a", "a.b", "b")
+        await place.ask(DropPartition(ORDERS))
+
+    run(backend)
+    assert names(client, keys) == set()
+
+
+def test_a_removed_group_and_a_removed_stream_leave_no_letters(looked_at: tuple[Backend, Any, Keys]) -> None:
+    backend, client, keys = looked_at
+
+    async def run() -> None:
+        async with Segmenter(backend=backend) as segmenter:
+            orders = await segmenter.register_stream("orders", partitions=1)
+            await orders.send_many([("k", b"0"), ("x", b"1")])
+            for group in ("a", "b"):
+                async with segmenter.register_consumer("orders", group=group, session_timeout=1.0) as consumer:
+                    first, second = await consumer.read(timeout=10)
+                    first.park("bad")
+                    second.reject("bad")
+                    await consumer.commit()
+            before = names(client, keys)
+            await segmenter.remove_group("orders", "a")
+            assert before - names(client, keys) >= {keys.parked(ORDERS, "a"), keys.dead(ORDERS, "a")}
+            await segmenter.remove_stream("orders")
+        assert not [key for key in names(client, keys) if key.startswith(f"{{{keys.namespace}:orders:0}}")]
+
+    asyncio.run(run())
+
+
+def test_a_lane_that_was_written_before_there_were_letters_is_read_as_one_that_has_none(
+    looked_at: tuple[Backend, Any, Keys],
+) -> None:
+    backend, client, keys = looked_at
+
+    @conforms
+    async def run(place: Place) -> None:
+        epoch = await own(place)
+        client.hdel(keys.lanes(ORDERS), *(f"a:{name}" for name in ("trying", "unclean", "horizon")))
+        probed = await place.probe()
+        assert (probed.progress.trying, probed.parked, probed.dead, probed.requests) == (NOT_TRYING, 0, 0, ())
+        assert await place.ask(Commit(ORDERS, "a", "m1", epoch, 1, Progress())) == Committed()
+        client.hdel(keys.lanes(ORDERS), *(f"a:{name}" for name in ("trying", "unclean", "horizon")))
+        taken = await place.ask(Claim(ORDERS, "a", "m2", 1, epoch, "c2", evict="m1", window=2))
+        assert isinstance(taken, Claimed)
+        assert (taken.unclean, taken.horizon, taken.aside) == (1, 2, Summary())
+
+    run(backend)
+
+
+# --- full -----------------------------------------------------------------------------------------------------------
+
+
+def test_setting_aside_goes_on_while_the_memory_is_full_and_replaying_waits(server: Server, namespace: str) -> None:
+    """Otherwise one bad message would stop its partition just when it must not stop."""
+
+    @conforms
+    async def run(place: Place) -> None:
+        epoch = await own(place)
+        with server.client as client:
+            client.config_set("maxmemory", "1mb")
+            assert await move(place, epoch, 1, park=(letter(0),), bury=(letter(1),)) == Committed()
+            assert await place.ask(Redrive(ORDERS, "a", REDRIVE)) == Requested(1)
+            with pytest.raises(ServerFull):
+                await place.ask(Replay(ORDERS, "a", (letter(1),)))
+            assert await page(place, "dead") == (letter(1),), "what was refused was not taken away"
+            release = Release(ORDERS, "a", "m1", epoch, 2, Progress(), moves=Moves(unpark=(letter(0).place,)))
+            assert isinstance(await place.ask(release), Released)
+            assert await place.ask(Purge(ORDERS, "a")) == Purged(1)
+            client.config_set("maxmemory", "0")
+
+    run(RedisBackend(server.url, namespace))
