@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Self
 
 import pytest
 
-from segmenter import Consumer, Segmenter, Stream, sync
+from segmenter import Consumer, Segmenter, Shelves, Stream, sync
 
 __all__ = ["Place", "both", "eventually"]
 
@@ -25,6 +25,8 @@ class Dressed:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self.thing, {"aclose": "close"}.get(name, name))
+        if inspect.isasyncgenfunction(getattr(self._asynchronous, name, None)) and name != "batches":
+            return lambda *args, **kwargs: Iteration(value(*args, **kwargs))
         waits = name == "register_consumer" or inspect.iscoroutinefunction(getattr(self._asynchronous, name, None))
         return self._awaitable(value) if waits else value
 
@@ -52,7 +54,31 @@ class Dressed:
         return message
 
 
-ASYNC: dict[type, type] = {sync.Segmenter: Segmenter, sync.Stream: Stream, sync.Consumer: Consumer}
+class Iteration:
+    """An iteration of the blocking API, as the async one has it."""
+
+    def __init__(self, items: Generator[Any, None, None]) -> None:
+        self._items = items
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        item = await asyncio.to_thread(next, self._items, self)
+        if item is self:
+            raise StopAsyncIteration
+        return item
+
+    async def aclose(self) -> None:
+        await asyncio.to_thread(self._items.close)
+
+
+ASYNC: dict[type, type] = {
+    sync.Segmenter: Segmenter,
+    sync.Stream: Stream,
+    sync.Consumer: Consumer,
+    sync.Shelves: Shelves,
+}
 
 
 def dressed(thing: Any) -> Any:

@@ -6,7 +6,18 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import assert_type
 
-from segmenter import Durability, GroupSnapshot, Message, Sent, StreamFull, sync
+from segmenter import (
+    Durability,
+    GroupSnapshot,
+    LoggedMessage,
+    Message,
+    Rebalance,
+    Sent,
+    SetAside,
+    StreamFull,
+    StreamSnapshot,
+    sync,
+)
 
 
 def produce(segmenter: sync.Segmenter) -> None:
@@ -47,6 +58,30 @@ def consume(segmenter: sync.Segmenter) -> None:
         consumer.shutdown(drain=False)
         consumer.read(timeout="1")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     segmenter.register_consumer("orders")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+
+
+def forward(segmenter: sync.Segmenter, message: Message) -> None:
+    notes = segmenter.register_stream("notes", type=str)
+    assert_type(notes, sync.Stream[str])
+    assert_type(segmenter.get_stream("notes", type=str), sync.Stream[str])
+    notes.send("customer-42", "text")
+    notes.send("customer-42", b"bytes")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    message.forward(notes, "customer-42", "text")
+    message.forward(notes, "customer-42", b"bytes")  # type: ignore[misc] # pyright: ignore[reportArgumentType]
+
+
+def look(segmenter: sync.Segmenter) -> None:
+    assert_type(segmenter.streams(), list[str])
+    assert_type(segmenter.describe_stream("orders"), StreamSnapshot)
+    for message in segmenter.tail("orders", start="earliest", follow=False):
+        assert_type(message, LoggedMessage)
+    shelves = segmenter.shelves("orders", "billing")
+    assert_type(shelves, sync.Shelves)
+    assert_type(shelves.parked("customer-42", limit=10), list[SetAside])
+    assert_type(shelves.redrive(), int)
+    assert_type(segmenter.rebalances("orders", "billing"), list[Rebalance])
+    segmenter.pause_group("orders", "billing")
+    segmenter.resume_group("orders")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
 
 
 def main() -> None:
