@@ -13,7 +13,7 @@ help:
 	@echo "make mutants each safeguard taken out of a copy of the code: a test must notice"
 	@echo "make check   what CI runs: format, lint, types, layers, mutants, tests with coverage"
 	@echo "make soak    more of the same, for hours: larger bounds of the exploration"
-	@echo "make bench   ratios against plain redis-py"
+	@echo "make bench   ratios against plain redis-py, and other libraries at the same job"
 
 $(STAMP): pyproject.toml
 	@echo "Installing into $(VENV) ..."

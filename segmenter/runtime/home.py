@@ -48,12 +48,11 @@ class Process:
             raise NotHere(f"{self._what} was opened before this process was forked: open a Segmenter in the child")
 
 
-class Home:
+class Home(Process):
     """Where an object was made; ``check`` refuses its use anywhere else."""
 
     def __init__(self, kind: str, name: str) -> None:
-        self._what = f"the {kind} {name!r}"
-        self._process = Process(self._what)
+        super().__init__(f"the {kind} {name!r}")
         self._loop = asyncio.get_running_loop()
         self._thread = get_ident()
 
@@ -63,7 +62,8 @@ class Home:
         Raises:
             NotHere: it is not.
         """
-        self._process.check()
+        if self._forks != _forks:
+            super().check()  # every send comes by here, and spares the call
         # A thread runs one loop at a time. Asking for it costs a system call, three times as much as this.
         if get_ident() == self._thread and self._loop.is_running():
             return

@@ -70,9 +70,11 @@ class Reader:
 
     def _answered(self, planned: Plan, future: asyncio.Future[ReadReply]) -> None:
         self._under_way = None
-        self._ties.wake()
-        if future.cancelled():
-            return
+        if not future.cancelled():
+            self._take_in(planned, future)
+        self._ties.wake()  # after whoever waits for messages: they are handed out before the next read is prepared
+
+    def _take_in(self, planned: Plan, future: asyncio.Future[ReadReply]) -> None:
         error = future.exception()
         if error is None:
             self._ties.backoff.reset()

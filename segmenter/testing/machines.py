@@ -317,7 +317,7 @@ class LogsAgree(PartitionsAgree):
     @rule(
         number=NUMBERS,
         records=st.lists(RECORDS, min_size=1, max_size=3),
-        kind=st.sampled_from(["next", "next", "next", "again", "again", "gap", "older", "newer"]),
+        kind=st.sampled_from(["next", "next", "next", "again", "again", "gap", "older", "newer", "stranger"]),
         overflow=st.sampled_from(["refuse", "refuse", "refuse", "drop_oldest"]),
         elsewhere=SOMETIMES,
     )
@@ -329,9 +329,10 @@ class LogsAgree(PartitionsAgree):
         if kind == "again" and known:
             first, records = known.first, records[:1] * known.count
         epoch += {"older": -1, "newer": 1}.get(kind, 0)
-        first = 1 if kind == "newer" else first + (kind == "gap")
+        first = {"newer": 1, "gap": first + 1, "stranger": 2}.get(kind, first)
         layout = (state.layout if state else 0) + elsewhere
-        self.ask(Append(slot, "p", epoch, first, records, CAPACITY, layout, overflow))
+        producer = "nobody knows it" if kind == "stranger" else "p"
+        self.ask(Append(slot, producer, epoch, first, records, CAPACITY, layout, overflow))
 
     @rule(number=NUMBERS, keep=st.integers(0, 3))
     def trim(self, number: int, keep: int) -> None:

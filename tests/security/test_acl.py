@@ -27,10 +27,14 @@ async def produce(mine: Segmenter, admin: Segmenter) -> None:
     await admin.register_stream("orders", partitions=1, partition_size=3)
     async with admin.register_consumer("orders", group="g", session_timeout=0.5) as consumer:
         orders = await mine.get_stream("orders")
-        for number in range(6):
-            await orders.send("k", b"%d" % number)
-            if number == 2:
-                await consumer.ack(*await consumer.read(timeout=LIMIT_S))
+        for first in (0, 3):
+            for number in range(first, first + 3):
+                await orders.send("k", b"%d" % number)
+            settled = 0
+            while settled < 3:  # a read may come between two of them
+                batch = await consumer.read(timeout=LIMIT_S)
+                await consumer.ack(*batch)
+                settled += len(batch)
 
 
 async def consume(mine: Segmenter, admin: Segmenter) -> None:

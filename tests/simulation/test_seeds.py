@@ -77,7 +77,7 @@ def test_a_story_has_a_legend_and_a_line_for_each_event() -> None:
     lines = story_of(simulate(plan_of(7))).splitlines()
     assert lines[0].startswith("plan: Plan(seed=7")
     assert lines[1].startswith("seconds")
-    signs = {line[10] for line in lines[6:]}
+    signs = {line[10] for line in lines[7:]}
     assert signs == set("!=><+.")
 
 

@@ -25,10 +25,9 @@ if lane.claim ~= claim then
     trying = '-1',
   })
 end
-local incarnation = redis.call('HGET', meta, 'incarnation')
 local reply = {
   'Claimed', lane.epoch, lane.offset, lane.read, lane.ranges, lane.attempts, lane.trying, log.last, log.first, log.added,
-  incarnation, lane.unclean, lane.horizon, redis.call('HLEN', dead),
+  lane.incarnation, lane.unclean, lane.horizon, redis.call('HLEN', dead),
 }
 add_pairs(reply, parked_keys(parked))
 add_pairs(reply, redis.call('HGETALL', requests))

@@ -11,10 +11,9 @@ local lane = read_lane(meta, log_key, lanes, group)
 if not lane then return {'Gone'} end
 local intact = lane.history == history() and 1 or 0
 local log = look(log_key)
-local incarnation = redis.call('HGET', meta, 'incarnation')
 local reply = {
   'Probed', lane.owner, lane.epoch, intact, lane.offset, lane.read, lane.ranges, lane.attempts, lane.trying,
-  log.last, log.first, log.added, incarnation, redis.call('HLEN', parked), redis.call('HLEN', dead),
+  log.last, log.first, log.added, lane.incarnation, redis.call('HLEN', parked), redis.call('HLEN', dead),
 }
 add_pairs(reply, redis.call('HGETALL', requests))
 return reply

@@ -30,7 +30,8 @@ seconds  |what
          |!    a fault, or its end             =    the server executed a command, in this order
          |>    a handler started               <    a handler ended
          |+    a send was answered             .    a consumer observed something
-         |k/n  message n of key k             p@e  partition p under epoch e (counted from 1)"""
+         |k/n  message n of key k             p@e  partition p under epoch e (counted from 1)
+         |#n   commit n of an epoch           numbers after "trying" and "takes back" are ordinals"""
 
 
 def story_of(history: History) -> str:

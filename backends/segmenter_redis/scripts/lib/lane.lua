@@ -12,10 +12,11 @@ end
 
 -- The lane of a group; nil where the partition or the lane was never created, or was lost.
 local function read_lane(meta, log_key, lanes, group)
-  if not find_partition(meta, log_key) then return nil end
+  local incarnation = find_partition(meta, log_key)
+  if not incarnation then return nil end
   local values = redis.call('HMGET', lanes, unpack(lane_fields(group)))
   if not values[1] then return nil end
-  local lane = {}
+  local lane = {incarnation = incarnation}
   for i, name in ipairs(LANE) do lane[name] = values[i] or NEW[name] end
   return lane
 end

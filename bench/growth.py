@@ -1,0 +1,122 @@
+"""What grows with the number of partitions and of members, and what must not?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from bench.loads import DATA, on_asyncio, opened, owning
+from bench.measure import Contest, Place, Run
+from segmenter import Segmenter
+
+__all__ = ["contests"]
+
+PARTITIONS = (4, 64, 256, 1024)
+MEMBERS = (1, 16, 64, 256)
+BATCH = 100  # messages of a partition in a call
+COUNT = BATCH * PARTITIONS[-1]
+WATCHED_S = 3.0
+
+Figure = Callable[[Run], float | None]
+
+
+def _produce(partitions: int) -> Callable[[Place], Run]:
+    """The client's and the server's processor time for a message, at equal batches."""
+
+    async def job(place: Place) -> Run:
+        call = BATCH * partitions
+        async with opened(place, partitions) as (_, stream):
+            for _ in range(2):  # the first of them makes what is made once
+                with place.timing(COUNT) as made:
+                    for first in range(0, COUNT, call):
+                        await stream.send_many((b"%d" % index, DATA) for index in range(first, first + call))
+        made.value = (made.client_us or 0) + (made.server_us or 0)
+        return made
+
+    return on_asyncio(job)
+
+
+def _consume(partitions: int) -> Callable[[Place], Run]:
+    async def job(place: Place) -> Run:
+        async with opened(place, partitions) as (segmenter, stream):
+            consumer = await segmenter.register_consumer("s", group="g", batch_size=500, session_timeout=60)
+            await owning(consumer, partitions)
+            consumer.pause()
+            await stream.send_many((b"%d" % index, DATA) for index in range(COUNT))
+            with place.timing(COUNT) as made:
+                consumer.resume()
+                done = 0
+                while done < COUNT:
+                    batch = await consumer.read(timeout=5)
+                    for message in batch:
+                        message.ack()
+                    done += len(batch)
+                await consumer.commit()
+            await consumer.shutdown()
+        made.value = (made.client_us or 0) + (made.server_us or 0)
+        return made
+
+    return on_asyncio(job)
+
+
+def _members(members: int, figure: Callable[[Place, str], float]) -> Callable[[Place], Run]:
+    async def job(place: Place) -> Run:
+        namespace = place.namespace
+        async with AsyncExitStack() as stack:
+            segmenter = await stack.enter_async_context(Segmenter(place.url, namespace=namespace))
+            await segmenter.register_stream("s", partitions=members)
+            consumers = await asyncio.gather(
+                *(stack.enter_async_context(segmenter.register_consumer("s", group="g")) for _ in range(members))
+            )
+            await asyncio.gather(*(owning(consumer, 1) for consumer in consumers))
+            while any(len(consumer.partitions) > 1 for consumer in consumers):
+                await asyncio.sleep(0.1)
+            before = figure(place, namespace)
+            await asyncio.sleep(WATCHED_S)
+            return Run(figure(place, namespace) - before if figure is _bytes else before)
+
+    return on_asyncio(job)
+
+
+def _document(place: Place, namespace: str) -> float:
+    return float(place.server.hstrlen(f"{{{namespace}:s}}:group:g:document", "body"))
+
+
+def _bytes(place: Place, namespace: str) -> float:
+    """What went over the server's network, a second of the time that is watched."""
+    stats = place.server.info("stats")
+    return float(stats["total_net_input_bytes"] + stats["total_net_output_bytes"]) / WATCHED_S
+
+
+def contests(*, short: bool) -> list[Contest]:
+    partitions = PARTITIONS[::3] if short else PARTITIONS
+    members = MEMBERS[:3] if short else MEMBERS
+    return [
+        Contest(
+            "processor time to produce a message, client and server, in batches of 100",
+            {f"{count} partitions": _produce(count) for count in partitions},
+            unit="us",
+            limits={f"{count} partitions": 1.2 for count in partitions[1:]},
+            rounds=3,
+        ),
+        Contest(
+            "processor time to consume a message, client and server",
+            {f"{count} partitions": _consume(count) for count in partitions},
+            unit="us",
+            limits={f"{count} partitions": 1.2 for count in partitions[1:]},
+            rounds=3,
+        ),
+        Contest(
+            "size of a group's document, a partition for each member",
+            {f"{count} members": _members(count, _document) for count in members},
+            unit="bytes",
+            rounds=1,
+        ),
+        Contest(
+            "traffic of a group at rest, beats and reads",
+            {f"{count} members": _members(count, _bytes) for count in members},
+            unit="bytes/s",
+            rounds=1,
+        ),
+    ]
