@@ -13,7 +13,7 @@ from attrs import asdict
 from rich.console import Console
 from rich.table import Table
 
-from bench import comparison, consume, growth, idle, latency, memory, produce, rebalance, send, stages
+from bench import blocking, comparison, consume, growth, idle, latency, memory, produce, rebalance, send, stages
 from bench.measure import Contest, Place, own_server, run
 from bench.report import facts, rows, table
 
@@ -21,6 +21,7 @@ QUESTIONS: dict[str, Callable[[bool], list[Contest]]] = {
     "produce": lambda short: produce.contests(),
     "send": lambda short: send.contests(),
     "consume": lambda short: consume.contests(),
+    "blocking": lambda short: blocking.contests(),
     "latency": lambda short: latency.contests(),
     "steps": lambda short: stages.contests(),
     "rebalance": lambda short: rebalance.contests(),

@@ -26,7 +26,6 @@ async def _send_many(place: Place) -> Run:
 
 
 def contests() -> list[Contest]:
-    # The blocking API takes its place here beside send_many, against the same yardstick.
     return [
         Contest(
             "produce in batches",

@@ -257,7 +257,7 @@ class SeatTaken(ConsumerError):
 
 
 class HandlerStuck(ConsumerError):
-    """User code did not end within ``max_processing_time``: it blocked the event loop, or went on when cancelled."""
+    """User code outlasted ``max_processing_time``: it blocked the loop or its own thread, or went on when cancelled."""
 
 
 class PartitionLost(ConsumerError):

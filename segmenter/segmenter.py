@@ -175,7 +175,7 @@ class Segmenter(Administration):
         on_lost: Hook | None = None,
         observer: Callable[[Observation], None] | None = None,
     ) -> Registration:
-        """Become a consumer of a stream, as a member of a group: ``await`` the result, or enter it.
+        """Become a consumer of a stream, as a member of a group. Enter the result, or shut it down when done.
 
         Args:
             stream: its name; it must be registered.

@@ -15,7 +15,7 @@ A message that is parked takes the chain behind it along, and what arrives later
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
 
 from segmenter.core.aside import Letter
 from segmenter.core.caution import Caution
@@ -52,8 +52,8 @@ class KeyLanes:
         forwarding: Callable[[Message, Outgoing], Awaitable[None]] | None = None,
     ) -> None:
         self.stream, self.group, self.partition, self.epoch = stream, group, partition, epoch
-        self.consumer = consumer  # whoever hands them out, by identity
-        self.forwarding = forwarding  # settles a message by what is sent in its place
+        self.consumer, self.forwarding = consumer, forwarding  # who hands out, by identity; settles by what is sent
+        self.acked: Container[Message] = ()  # acknowledged in other threads, and still to be settled here
         self.position = progress.offset  # id of the last entry offered: the place to read on from
         self.version = self.unsettled = self.unsettled_bytes = 0  # the version rises with every change of the progress
         self.parking, self.caution = parking or Parking(), caution or Caution()

@@ -157,12 +157,12 @@ class Message:
     @property
     def settled(self) -> bool:
         """Whether this delivery was acknowledged, rejected or parked."""
-        return self._state == SETTLED
+        return self in self._lanes.acked or self._state == SETTLED
 
     @property
     def current(self) -> bool:
         """Whether this delivery counts: it is not settled, and not taken or given back."""
-        return self._state == STARTED
+        return self._state == STARTED and self not in self._lanes.acked
 
     @property
     def under_way(self) -> bool:
@@ -225,7 +225,8 @@ class Message:
     ) -> Awaitable[None]:
         """Settle this message by sending another one in its place: both or neither, in one step of the server.
 
-        Await the result. If it raises, nothing was sent and this message is still in hand.
+        Await the result; blocking code has waited for it when this returns. If it raises, nothing was sent and this
+        message is still in hand.
 
         Args:
             stream: where it goes, opened from the ``Segmenter`` of this consumer.

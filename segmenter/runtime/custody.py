@@ -14,6 +14,7 @@ from segmenter.core.partition import Claimed, Release, Released
 from segmenter.runtime.holding import Holding
 from segmenter.runtime.holdings import Holdings
 from segmenter.runtime.hooks import Hooks, call_hook
+from segmenter.runtime.host import Host
 
 __all__ = ["Custody"]
 
@@ -34,8 +35,8 @@ class Custody:
         slot: GroupSlot,
         holdings: Holdings,
         hooks: Hooks,
+        host: Host,
         *,
-        clock: Callable[[], float],
         touched: Callable[[Holding], None],
         observe: Callable[[Observation], None],
         pump: Wakeable,
@@ -44,7 +45,7 @@ class Custody:
         self._slot = slot
         self._holdings = holdings
         self._hooks = hooks
-        self._clock = clock
+        self._host = host
         self._touched = touched
         self._observe = observe
         self._pump = pump
@@ -60,10 +61,11 @@ class Custody:
             self._slot.group,
             member,
             grant,
-            clock=self._clock,
+            clock=self._host.clock,
             touched=self._touched,
             consumer=self._pump,
             place=self._place,
+            lanes=self._host.lanes,
         )
         self._holdings.add(holding)
         self._compare(member, holding, self._memories.pop((partition, grant.incarnation), Memory()))

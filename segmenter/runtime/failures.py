@@ -46,6 +46,7 @@ __all__ = [
     "sends_lost",
     "stream_full",
     "stream_lost",
+    "thread_stuck",
     "timed_out",
     "too_few_copies",
 ]
@@ -118,6 +119,16 @@ def handler_stuck(slot: GroupSlot, limit_s: float) -> HandlerStuck:
     return HandlerStuck(
         f"the event loop stood still for more than {limit_s:g} s, so the partitions went to others: "
         "move blocking code to a thread, or raise max_processing_time",
+        stream=slot.stream,
+        group=slot.group,
+    )
+
+
+def thread_stuck(slot: GroupSlot, limit_s: float) -> HandlerStuck:
+    """User code has not come back from a message."""
+    return HandlerStuck(
+        f"user code has been busy with what it was handed for more than {limit_s:g} s, so the partitions went to "
+        "others: have it end in time, or raise max_processing_time",
         stream=slot.stream,
         group=slot.group,
     )

@@ -42,10 +42,11 @@ class Holding:
         touched: Callable[[Holding], None],
         consumer: object = None,
         place: object = None,
+        lanes: Callable[..., KeyLanes] = KeyLanes,
     ) -> None:
         self.slot = slot
         self.grant = grant
-        self.lanes = KeyLanes(
+        self.lanes = lanes(
             stream=slot.stream,
             group=group,
             partition=slot.partition,

@@ -12,7 +12,7 @@ from threading import get_ident
 
 from segmenter.errors import NotHere
 
-__all__ = ["Home"]
+__all__ = ["Home", "Process"]
 
 _forks = 0  # between the first process that imported this and the present one
 
@@ -26,12 +26,33 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)
 
 
-class Home:
+class Process:
+    """The process in which an object was made."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._forks = _forks
+
+    @property
+    def current(self) -> bool:
+        """Whether this is it, and no child that was forked from it."""
+        return self._forks == _forks
+
+    def check(self) -> None:
+        """Return if this is it.
+
+        Raises:
+            NotHere: it is not.
+        """
+        if self._forks != _forks:
+            raise NotHere(f"{self._what} was opened before this process was forked: open a Segmenter in the child")
+
+
+class Home(Process):
     """Where an object was made; ``check`` refuses its use anywhere else."""
 
     def __init__(self, kind: str, name: str) -> None:
-        self._what = f"the {kind} {name!r}"
-        self._forks = _forks
+        super().__init__(f"the {kind} {name!r}")
         self._loop = asyncio.get_running_loop()
         self._thread = get_ident()
 
@@ -42,7 +63,7 @@ class Home:
             NotHere: it is not.
         """
         if self._forks != _forks:
-            raise NotHere(f"{self._what} was opened before this process was forked: open a Segmenter in the child")
+            super().check()  # every send comes by here, and spares the call
         # A thread runs one loop at a time. Asking for it costs a system call, three times as much as this.
         if get_ident() == self._thread and self._loop.is_running():
             return

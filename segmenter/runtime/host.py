@@ -8,9 +8,12 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from typing import Any, Protocol
 
 from attrs import frozen
+
+from segmenter.core.lanes import KeyLanes
 
 __all__ = ["Host", "Placement", "in_task", "in_thread"]
 
@@ -25,12 +28,19 @@ class Placement(Protocol):
 
 def in_thread(coroutine: Coroutine[Any, Any, None]) -> Callable[[], Coroutine[Any, Any, None]]:
     """Run the coroutine in a thread and event loop of its own, so that blocking user code does not silence it."""
-    thread = threading.Thread(target=asyncio.run, args=(coroutine,), name="segmenter-heart", daemon=True)
-    thread.start()
+    end: Future[None] = Future()
+
+    def run() -> None:
+        end.set_running_or_notify_cancel()  # from now on nobody can cancel it
+        try:
+            asyncio.run(coroutine)
+        finally:
+            end.set_result(None)
 
     async def ended() -> None:
-        await asyncio.to_thread(thread.join)
+        await asyncio.wrap_future(end)  # no worker thread: while the interpreter exits, none can be started
 
+    threading.Thread(target=run, name="segmenter-heart", daemon=True).start()
     return ended
 
 
@@ -58,3 +68,4 @@ class Host:
     nonce: Callable[[], str] = lambda: secrets.token_hex(6)  # unique for ever
     chance: Callable[[], float] = random.random  # from 0 to 1
     place_heart: Placement = in_thread
+    lanes: Callable[..., KeyLanes] = KeyLanes  # how the lanes of a partition are made

@@ -72,8 +72,9 @@ class Lease:
 
     @property
     def valid(self) -> bool:
-        """Whether anything may be handed out, started or committed."""
-        return self._patient is not None and self._clock() < self._patient.pulse.lease_until
+        """Whether anything may be handed out, started or committed; readable in any thread."""
+        patient = self._patient
+        return patient is not None and self._clock() < patient.pulse.lease_until
 
     @property
     def over(self) -> bool:

@@ -74,7 +74,7 @@ class Pump:
             slot,
             self._holdings,
             hooks,
-            clock=host.clock,
+            host,
             touched=self._touched,
             observe=self._observe,
             pump=self,
@@ -142,15 +142,20 @@ class Pump:
         self._patience_s = math.inf
         self._holdings.offered = offered
 
+    @property
+    def open(self) -> bool:
+        """Whether messages may be started, those handed out before included; readable in any thread."""
+        return self._lease.valid and not self._leaving
+
     def may_start(self, holding: Holding) -> bool:
         """Whether a message of a holding that was handed out may be started."""
-        return self._lease.valid and not self._leaving and self._holdings.open(holding)
+        return self.open and self._holdings.open(holding)
 
     def take(
         self, limit: int, *, whole_batch: bool, one_partition: bool = False, of: Holding | None = None
     ) -> list[Message]:
         """Hand out what may start now, of one holding or of all in turn; nothing once the lease is over."""
-        if not self._lease.valid or self._leaving:
+        if not self.open:
             self._holdings.available.clear()
             return []
         taken = self._holdings.take(limit, whole_batch=whole_batch, one_partition=one_partition, of=of)
@@ -348,7 +353,8 @@ class Pump:
         """End at once, handing nothing over."""
         if self.ended.is_set():
             return
-        self.failure = None if error is None else as_segmenter_error(error)
+        if error is not None:
+            self.failure = as_segmenter_error(error)
         self._driver.stopped = True
         self.ended.set()
         self._holdings.available.set()

@@ -28,7 +28,7 @@ LEFTOVERS = re.compile(r"\b(TODO|FIXME|XXX|HACK|NotImplementedError)\b|\btime\.s
 MACHINE_PATHS = re.compile(r"/(work|farm|root|home)/")
 SKIPS = re.compile(r"pytest\.(skip|importorskip|mark\.skip|mark\.xfail|xfail)")
 # Virtual time passes in no time; where time is real, giving way to the loop is all that is allowed.
-REAL_TIME = ("cli", "conformance", "core", "integration", "stateful")
+REAL_TIME = ("blocking", "cli", "conformance", "core", "integration", "stateful")
 REAL_SLEEPS = re.compile(r"asyncio\.sleep\((?!0\))")
 
 LIMIT_FILE = 400

@@ -29,7 +29,7 @@ MEMBERSHIP = (
         "P3 INV-12",
         "segmenter/runtime/pump.py",
         fundamental("7_lifecycle", "a_process_that_wakes_hands_out_nothing_that_it_had_read_before"),
-        "if not self._lease.valid or self._leaving:",
+        "if not self.open:",
         "if self._leaving:",
     ),
     Mutant(
@@ -37,8 +37,8 @@ MEMBERSHIP = (
         "P3 INV-12",
         LEASE,
         story("06-lease"),
-        "self._patient is not None and self._clock() < self._patient.pulse.lease_until",
-        "self._patient is not None",
+        "patient is not None and self._clock() < patient.pulse.lease_until",
+        "patient is not None",
     ),
     Mutant(
         "member whose lease is over keeps what it holds",

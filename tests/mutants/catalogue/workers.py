@@ -33,7 +33,7 @@ WORKERS = (
         "P3 INV-12",
         "segmenter/runtime/pump.py",
         fundamental(ENDS, "nothing_that_was_taken_along_starts_after_the_lease"),
-        "self._lease.valid and not self._leaving and self._holdings.open(holding)",
+        "self.open and self._holdings.open(holding)",
         "not self._leaving and self._holdings.open(holding)",
     ),
     Mutant(

@@ -1,0 +1,123 @@
+"""Methods of the async API, seen from blocking code: the same parameters, without ``await``."""
+
+# The functions here make methods of a facade.
+# pyright: reportPrivateUsage=false
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import suppress
+from functools import wraps
+from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+
+from segmenter.errors import ConsumerDead
+from segmenter.sync.portal import Portal
+
+__all__ = ["Facade", "blocking", "iterating", "opening", "within"]
+
+A = TypeVar("A")
+A_co = TypeVar("A_co", covariant=True)
+F = TypeVar("F", bound="Facade[Any]")
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S")
+
+
+class Facade(Generic[A_co]):
+    """Something of the async API, for use in other threads than that of its loop."""
+
+    def __init__(self, portal: Portal, inner: A_co) -> None:
+        self._portal = portal
+        self._inner = inner
+
+    def __repr__(self) -> str:
+        return repr(self._inner)
+
+    def _call(self, start: Callable[[], Awaitable[R]]) -> R:
+        """Have something awaited in the loop."""
+        return self._portal.call(start)
+
+
+def blocking(method: Callable[Concatenate[A, P], Awaitable[R]]) -> Callable[Concatenate[Facade[A], P], R]:
+    """Return the method that waits for what an async one returns."""
+
+    @wraps(method)
+    def call(self: Facade[A], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return self._call(lambda: method(self._inner, *args, **kwargs))
+
+    return call
+
+
+def within(method: Callable[Concatenate[A, P], R]) -> Callable[Concatenate[Facade[A], P], R]:
+    """Return the method that has a plain one called in the loop's thread."""
+
+    @wraps(method)
+    def call(self: Facade[A], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        async def called() -> R:
+            return method(self._inner, *args, **kwargs)
+
+        return self._call(called)
+
+    return call
+
+
+def iterating(
+    method: Callable[Concatenate[A, P], AsyncGenerator[R, None]],
+) -> Callable[Concatenate[Facade[A], P], Generator[R, None, None]]:
+    """Return the method that yields what an async one does; closing the iteration closes that one."""
+
+    @wraps(method)
+    def iterate(self: Facade[A], /, *args: P.args, **kwargs: P.kwargs) -> Generator[R, None, None]:
+        items, turn = method(self._inner, *args, **kwargs), asyncio.Lock()
+
+        async def step() -> list[R]:
+            async with turn:
+                async for item in items:
+                    return [item]
+                return []
+
+        async def close() -> None:
+            async with turn:  # a step that was interrupted ends first
+                await items.aclose()
+
+        try:
+            while item := self._call(step):
+                yield item[0]
+        finally:
+            with suppress(ConsumerDead):  # closed, and with it whatever was open
+                self._call(close)
+
+    asynchronous = inspect.signature(method).return_annotation
+    _declare(iterate, method, asynchronous.removeprefix("Async").removesuffix("]") + ", None]")
+    return iterate
+
+
+def opening(
+    method: Callable[Concatenate[A, P], Awaitable[R]],
+    seen: Callable[[F, R], S],
+    prepared: Callable[[dict[str, Any]], dict[str, Any]] = lambda options: options,
+) -> Callable[Concatenate[F, P], S]:
+    """Return the method that waits for what an async one opens, and returns it as blocking code sees it.
+
+    Args:
+        method: the async one.
+        seen: takes the facade and what was opened.
+        prepared: makes of the options given those that are passed on.
+    """
+
+    @wraps(method)
+    def call(self: F, /, *args: P.args, **kwargs: P.kwargs) -> S:
+        async def opened() -> S:
+            return seen(self, await method(self._inner, *args, **prepared(kwargs)))
+
+        return self._call(opened)
+
+    _declare(call, method, inspect.signature(seen).return_annotation)
+    return call
+
+
+def _declare(made: Callable[..., object], method: Callable[..., object], returned: str) -> None:
+    """Show whoever asks for the signature of a method what it returns, and not what the async one does."""
+    made.__signature__ = inspect.signature(method).replace(return_annotation=returned)  # type: ignore[attr-defined]
