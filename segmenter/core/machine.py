@@ -177,10 +177,9 @@ class _Step:
                 if epoch > hold.epoch and self.member.me not in (hold.owner, event.member):
                     self._meet(partition, None, epoch)
                     self._symbol(partition, Symbol.POKED)
-            case Wanted(partition, epoch, owner):
-                if owner == self.member.me and self._hold(partition).state is State.FREE:
-                    self._put(partition, epoch=epoch)
-                    self._symbol(partition, Symbol.WANTED)
+            case Wanted(partition, epoch, self.member.me) if self._hold(partition).state is State.FREE:
+                self._put(partition, epoch=epoch)
+                self._symbol(partition, Symbol.WANTED)
             case _:
                 pass  # a change that concerns others; what is asked for is no matter of membership
 
