@@ -5,11 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test mutants check soak bench clean help
+.PHONY: demo test docs mutants check soak bench clean help
 
 help:
 	@echo "make demo    the main job, live, without a server"
 	@echo "make test    all tests"
+	@echo "make docs    the documentation as a site, in site/"
 	@echo "make mutants each safeguard taken out of a copy of the code: a test must notice"
 	@echo "make check   what CI runs: format, lint, types, layers, mutants, tests with coverage"
 	@echo "make soak    more of the same, for hours: larger bounds of the exploration"
@@ -29,6 +30,9 @@ demo: $(STAMP)
 test: $(STAMP)
 	@$(BIN)/python -m pytest
 
+docs: $(STAMP)
+	@$(BIN)/python -m tests.docs
+
 mutants: $(STAMP)
 	@$(BIN)/python -m tests.mutants
 
@@ -42,4 +46,4 @@ bench: $(STAMP)
 	@$(BIN)/python -m bench
 
 clean:
-	rm -rf $(VENV) .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist
+	rm -rf $(VENV) .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache build dist site

@@ -1,0 +1,1 @@
+"""A shop: orders are taken in by a view and billed by a worker."""
