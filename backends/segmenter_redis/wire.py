@@ -113,7 +113,7 @@ class _Line:
         self.broken = False
         self._address = address
         self._connection = address.connection()
-        self._scripts = address.scripts
+        self._scripts: Mapping[str, Script] = address.scripts
         self._unsent: list[Request[Any]] = []
         self._unanswered: deque[Request[Any]] = deque()
         self._loop = asyncio.get_running_loop()

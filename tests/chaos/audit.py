@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from attrs import frozen
-from segmenter_redis.scripts import SCRIPTS, Script
 
 from segmenter.core.partition import Progress
+from segmenter_redis.scripts import SCRIPTS, Script
 
 __all__ = ["AUDITED", "Appended", "Claimed", "Committed", "Other", "Record", "Released", "audit_key", "records"]
 
@@ -25,7 +25,8 @@ local function whole()
 end
 local reply = whole()
 local time = redis.call('TIME')
-redis.call('RPUSH', (KEYS[1]:gsub(':log$', ':audit')), cjson.encode({{'{name}', time[1] .. '.' .. time[2], ARGV, reply}}))
+local record = {{'{name}', time[1] .. '.' .. time[2], ARGV, reply}}
+redis.call('RPUSH', (KEYS[1]:gsub(':log$', ':audit')), cjson.encode(record))
 return reply
 """
 
@@ -128,5 +129,7 @@ def _messages(first_id: str, words: list[str], width: int) -> Iterator[tuple[str
 
 
 def _progress(words: list[str]) -> Progress:
-    ranges = tuple((int(low), int(high)) for low, _, high in (pair.partition("-") for pair in words[2].split(",") if pair))
+    ranges = tuple(
+        (int(low), int(high)) for low, _, high in (pair.partition("-") for pair in words[2].split(",") if pair)
+    )
     return Progress(words[0].encode(), int(words[1]), ranges)

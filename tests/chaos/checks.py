@@ -126,7 +126,9 @@ def _predecessors(account: Account) -> dict[tuple[int, str], str]:
 
 def repetition_is_bounded(account: Account) -> None:
     """P6: under one epoch a message is handed out once, and only if that epoch did not begin with it as settled."""
-    stored = {(partition, claim.epoch): claim.stored for partition, claim in account.of(Claimed)}
+    stored: dict[tuple[int, int], Progress] = {}
+    for partition, claim in account.of(Claimed):
+        stored.setdefault((partition, claim.epoch), claim.stored)  # a late repetition is told what is stored by then
     ordinals = _ordinals(account)
     seen: set[tuple[int, int, str]] = set()
     for it in account.handled:

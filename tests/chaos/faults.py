@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 import redis
@@ -20,10 +20,11 @@ __all__ = ["STRIKES", "Scene"]
 LIMIT_WORKERS = 6
 LEAST_WORKERS = 3
 LIMIT_TELLING_S = 15.0
+RETRY_S = 0.02
 FULL_BYTES = 1  # maxmemory by which whatever is stored is too much
 MOST_DROPPED = 20  # replies
-
-_log = logging.getLogger("chaos")
+HEARD_S = 0.2  # in which requests are overheard, to be repeated
+ANSWERED_S = 0.02
 
 T = TypeVar("T")
 
@@ -54,11 +55,9 @@ class Scene:
         """Have the server do something, as soon as it can."""
         async with asyncio.timeout(LIMIT_TELLING_S):
             while True:
-                try:
-                    await asyncio.to_thread(self._tell, *words)
-                    return
-                except redis.ConnectionError:
-                    await asyncio.sleep(0.02)
+                with suppress(redis.ConnectionError):
+                    return await asyncio.to_thread(self._tell, *words)
+                await asyncio.sleep(RETRY_S)
 
     def _tell(self, *words: str | int) -> None:
         with self.server.client as client:
@@ -126,6 +125,23 @@ async def _cut_off(scene: Scene, fault: Fault) -> None:
     scene.proxy.heal()
 
 
+async def _repeat_requests(scene: Scene, fault: Fault) -> None:
+    """A network may hold a request back for longer than a session, and may have delivered it before."""
+    heard: list[bytes] = []
+    scene.proxy.tap = heard.append
+    await asyncio.sleep(HEARD_S)
+    scene.proxy.tap = lambda _: None
+    await asyncio.sleep(fault.for_s)
+    for chunk in heard:
+        with suppress(OSError):  # the server may be down
+            reader, writer = await asyncio.open_connection("127.0.0.1", scene.server.port)
+            writer.write(chunk)
+            with suppress(TimeoutError):  # it waits for what is missing of the last request, or in a read
+                async with asyncio.timeout(ANSWERED_S):
+                    await reader.read()
+            writer.transport.abort()
+
+
 async def _kill_connections(scene: Scene, _: Fault) -> None:
     await scene.tell("CLIENT", "KILL", "TYPE", "normal")
 
@@ -167,6 +183,7 @@ STRIKES: dict[str, Callable[[Scene, Fault], Awaitable[None]]] = {
     "producer killed": _kill_producer,
     "connections reset": _reset,
     "replies dropped": _drop_replies,
+    "requests come once more, late": _repeat_requests,
     "half of all cut off, for less than a session": _cut_off,
     "half of all cut off, for longer": _cut_off,
     "connections killed by the server": _kill_connections,

@@ -72,8 +72,6 @@ class Sent:
     id: str
 
 
-KINDS = {kind.__name__: kind for kind in (Became, Started, Done, Refused, Tried, Sent)}
-
 N = TypeVar("N")
 
 
@@ -102,10 +100,10 @@ class Notebook:
         return time.monotonic_ns()
 
 
-def read_notes(path: Path, *kinds: type[N]) -> Iterator[N]:
-    """The notes of some kinds that stand in a file."""
+def read_notes(path: Path, kind: type[N]) -> Iterator[N]:
+    """The notes of a kind that stand in a file."""
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             name, *values = json.loads(line)
-            if KINDS[name] in kinds:
-                yield KINDS[name](*values)
+            if name == kind.__name__:
+                yield kind(*values)

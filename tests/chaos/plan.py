@@ -23,6 +23,7 @@ KINDS: dict[str, tuple[float, float]] = {
     "producer killed": (0, 0),
     "connections reset": (0, 0),
     "replies dropped": (0, 0),
+    "requests come once more, late": (2.0, 6.0),
     "half of all cut off, for less than a session": (0.1, 0.5),
     "half of all cut off, for longer": (0.9, 2.0),
     "connections killed by the server": (0, 0),

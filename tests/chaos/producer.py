@@ -9,6 +9,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import aclosing
 from pathlib import Path
 
 from segmenter import BackendError, Segmenter, SendUnknown, Stream, StreamFull
@@ -24,7 +25,7 @@ BATCH = 40  # messages at most
 async def main(job: Job) -> None:
     stopping = on_terminate()
     with Notebook(Path(job.notes)) as notebook:
-        async with opened(job.url) as segmenter:
+        async with aclosing(opened(job.url)) as segmenter:
             stream = await _stream(segmenter, stopping)
             if stream is None:
                 return

@@ -7,14 +7,15 @@ import json
 import random
 import signal
 import sys
+from contextlib import aclosing
 from itertools import count
 from pathlib import Path
 
 from attrs import frozen
-from segmenter_redis import RedisBackend
 
 from segmenter import BackendError, Consumer, Message, PartitionLost, Segmenter, StaleDelivery
 from segmenter.core.observations import Admitted, Observation
+from segmenter_redis import RedisBackend
 from tests.chaos.audit import AUDITED
 from tests.chaos.notes import Became, Done, Notebook, Refused, Started
 
@@ -60,7 +61,7 @@ def on_terminate() -> asyncio.Event:
 async def main(job: Job) -> None:
     stopping = on_terminate()
     with Notebook(Path(job.notes)) as notebook:
-        async with opened(job.url) as segmenter:
+        async with aclosing(opened(job.url)) as segmenter:  # connected by its first use
             consumer = await _registered(segmenter, notebook, stopping)
             if consumer is None:
                 return
