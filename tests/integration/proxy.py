@@ -111,4 +111,9 @@ class Proxy:
             if count:
                 self.dropped += count
                 return
-            asyncio.get_running_loop().call_later(self.delay_s, writer.write, chunk)
+            asyncio.get_running_loop().call_later(self.delay_s, _write, writer, chunk)
+
+
+def _write(writer: asyncio.StreamWriter, chunk: bytes) -> None:
+    if not writer.is_closing():  # it may have been reset while this was delayed
+        writer.write(chunk)
