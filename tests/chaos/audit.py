@@ -15,7 +15,18 @@ from attrs import frozen
 from segmenter.core.partition import Progress
 from segmenter_redis.scripts import SCRIPTS, Script
 
-__all__ = ["AUDITED", "Appended", "Claimed", "Committed", "Other", "Record", "Released", "audit_key", "records"]
+__all__ = [
+    "AUDITED",
+    "UNFENCED",
+    "Appended",
+    "Claimed",
+    "Committed",
+    "Other",
+    "Record",
+    "Released",
+    "audit_key",
+    "records",
+]
 
 _KEPT = ("append", "claim", "commit", "release")
 _FRAME = """\
@@ -38,6 +49,13 @@ def _framed(name: str, script: Script) -> Script:
 
 AUDITED: Mapping[str, Script] = {
     name: _framed(name, script) if name in _KEPT else script for name, script in SCRIPTS.items()
+}
+
+_FENCE = "if lane.owner ~= member or lane.epoch ~= epoch then return {'Fenced', lane.owner, lane.epoch} end\n"
+# What chaos has to notice: a commit that anybody may make.
+UNFENCED: Mapping[str, Script] = {
+    **AUDITED,
+    "commit": _framed("commit", Script.of(SCRIPTS["commit"].text.replace(_FENCE, ""))),
 }
 
 

@@ -74,11 +74,11 @@ class Crew:
             hand.process.kill()
             hand.process.wait()
 
-    def start(self, program: str, url: str, *, rate: float = 0.0, limit: int = 0) -> Hand:
+    def start(self, program: str, url: str, *, rate: float, fenced: bool) -> Hand:
         """Start a worker or a producer."""
         number = len(self.hands)
         name = f"{program}-{number}"
-        job = Job(url, str(self.folder / f"{name}.notes"), number, rate, limit)
+        job = Job(url, str(self.folder / f"{name}.notes"), number, rate, fenced)
         words = self.folder / f"{name}.words"
         (self.folder / f"{name}.notes").touch()
         command = [sys.executable, "-m", f"tests.chaos.{program}", json.dumps(asdict(job))]

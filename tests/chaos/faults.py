@@ -37,14 +37,14 @@ class Scene:
     proxy: Proxy
     crew: Crew
     rate: float
-    limit: int  # messages of each producer
+    fenced: bool = True
     _restarting: asyncio.Lock = field(factory=asyncio.Lock)
 
     def join(self, program: str = "worker") -> Hand:
         """Start another process; every second one stands behind the proxy."""
         behind = len(self.crew.hands) % 2
         url = self.proxy.url if behind else self.server.url
-        return self.crew.start(program, url, rate=self.rate, limit=self.limit)
+        return self.crew.start(program, url, rate=self.rate, fenced=self.fenced)
 
     def refill(self) -> None:
         """Have enough workers, so that somebody can take over."""

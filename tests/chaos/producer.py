@@ -52,14 +52,13 @@ class Hand:
         self._chance = random.Random(f"{job.seed}/{number}")
         self._keys = [f"{job.seed}-{number}-{key}" for key in range(KEYS)]
         self._pause_s = TASKS * (1 + BATCH) / 2 / job.rate
-        self._left = job.limit // TASKS
         self._next = Counter[str]()
         self._notebook = notebook
         self._stream = stream
 
     async def send(self, stopping: asyncio.Event) -> None:
-        """Send at an even rate, until all is sent or the end comes."""
-        while self._left > 0 and not stopping.is_set():
+        """Send at an even rate until the end comes."""
+        while not stopping.is_set():
             pause = asyncio.create_task(asyncio.sleep(self._pause_s))
             await self._send(self._batch())
             await pause
@@ -69,7 +68,6 @@ class Hand:
         for key in self._chance.choices(self._keys, k=self._chance.randint(1, BATCH)):
             batch.append((key, self._next[key]))
             self._next[key] += 1
-        self._left -= len(batch)
         return batch
 
     async def _send(self, batch: Sequence[tuple[str, int]]) -> None:

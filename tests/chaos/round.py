@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from attrs import frozen
+from attrs import Factory, field, frozen
 
 from segmenter import GroupSnapshot, Segmenter, SegmenterError
 from tests.chaos.account import Account, gathered
@@ -39,14 +39,12 @@ class Setting:
     seconds: float = 45.0  # of faults
     every_s: float = 1.3  # between two, on average
     rate: float = 600.0  # messages per second
-    limit: int = 10**9  # messages of a producer
     partitions: int = 8
     partition_size: int = 1_000_000
-
-    @property
-    def faults(self) -> tuple[Fault, ...]:
-        """What goes wrong."""
-        return plan(self.seed, self.seconds, self.every_s)
+    fenced: bool = True  # a run without the fence of commits shows what that is good for
+    faults: tuple[Fault, ...] = field(
+        default=Factory(lambda self: plan(self.seed, self.seconds, self.every_s), takes_self=True)
+    )
 
 
 def play(setting: Setting) -> Account:
@@ -70,7 +68,7 @@ async def _through(setting: Setting, server: Server, crew: Crew) -> tuple[float 
         await segmenter.register_stream(
             STREAM, partitions=setting.partitions, partition_size=setting.partition_size, on_full="wait"
         )
-        scene = Scene(server, proxy, crew, setting.rate, setting.limit)
+        scene = Scene(server, proxy, crew, setting.rate, setting.fenced)
         scene.join("producer")
         for _ in range(LEAST_WORKERS):
             scene.join()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 from attrs import evolve
@@ -56,7 +57,7 @@ def appended(*entries: Entry) -> Account:
     return audited(AUDIT[0], batch, *AUDIT[2:])
 
 
-def handled(index: int, **changes: object) -> Account:
+def handled(index: int, **changes: Any) -> Account:
     changed = [*HANDLED[:index], evolve(HANDLED[index], **changes), *HANDLED[index + 1 :]]
     return evolve(TRUE, handled=tuple(sorted(changed, key=lambda it: it.started_ns)))
 

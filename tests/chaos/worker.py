@@ -16,7 +16,7 @@ from attrs import frozen
 from segmenter import BackendError, Consumer, Message, PartitionLost, Segmenter, StaleDelivery
 from segmenter.core.observations import Admitted, Observation
 from segmenter_redis import RedisBackend
-from tests.chaos.audit import AUDITED
+from tests.chaos.audit import AUDITED, UNFENCED
 from tests.chaos.notes import Became, Done, Notebook, Refused, Started
 
 __all__ = ["GROUP", "NAMESPACE", "RETRY_S", "SESSION_S", "STREAM", "Job", "on_terminate", "opened"]
@@ -38,7 +38,7 @@ class Job:
     notes: str  # path of its file
     seed: int
     rate: float = 0.0  # messages per second, of a producer
-    limit: int = 0  # messages, of a producer
+    fenced: bool = True  # without its fence, commits of former owners go through
 
     @classmethod
     def from_command_line(cls) -> Job:
@@ -46,9 +46,10 @@ class Job:
         return cls(**json.loads(sys.argv[1]))
 
 
-def opened(url: str) -> Segmenter:
+def opened(url: str, *, fenced: bool = True) -> Segmenter:
     """Return a door to the server whose audit is kept."""
-    return Segmenter(backend=RedisBackend(url, NAMESPACE, reply_timeout_s=REPLY_TIMEOUT_S, scripts=AUDITED))
+    scripts = AUDITED if fenced else UNFENCED
+    return Segmenter(backend=RedisBackend(url, NAMESPACE, reply_timeout_s=REPLY_TIMEOUT_S, scripts=scripts))
 
 
 def on_terminate() -> asyncio.Event:
@@ -61,7 +62,7 @@ def on_terminate() -> asyncio.Event:
 async def main(job: Job) -> None:
     stopping = on_terminate()
     with Notebook(Path(job.notes)) as notebook:
-        async with aclosing(opened(job.url)) as segmenter:  # connected by its first use
+        async with aclosing(opened(job.url, fenced=job.fenced)) as segmenter:  # connected by its first use
             consumer = await _registered(segmenter, notebook, stopping)
             if consumer is None:
                 return
