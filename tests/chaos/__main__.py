@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import random
+import signal
 import sys
 import time
 from collections import Counter
@@ -26,6 +27,7 @@ def main() -> int:
     """Play, and tell how it went: by a table, by files, and by the exit code."""
     arguments = _arguments()
     logging.basicConfig(level=logging.INFO if arguments.verbose else logging.ERROR, format="%(message)s")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that everything is ended on the way out
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
     total = Figures()
     first = random.randrange(10_000) if arguments.seed is None else arguments.seed

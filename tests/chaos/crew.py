@@ -55,6 +55,13 @@ class Hand:
         """Whether it is there, and nothing has been done to end it."""
         return self.cause == "itself" and self.process.poll() is None
 
+    def end(self) -> None:
+        """Kill it, and let go of it."""
+        self.process.kill()
+        self.process.wait()
+        if self.process.stdin:
+            self.process.stdin.close()
+
 
 @define
 class Crew:
@@ -71,8 +78,7 @@ class Crew:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for hand in self.hands.values():
-            hand.process.kill()
-            hand.process.wait()
+            hand.end()
 
     def start(self, program: str, url: str, *, rate: float, fenced: bool) -> Hand:
         """Start a worker or a producer."""
@@ -83,7 +89,7 @@ class Crew:
         (self.folder / f"{name}.notes").touch()
         command = [sys.executable, "-m", f"tests.chaos.{program}", json.dumps(asdict(job))]
         with words.open("wb") as out:
-            process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT)
         hand = self.hands[name] = Hand(name, process, words)
         return hand
 
@@ -94,8 +100,7 @@ class Crew:
     def kill(self, hand: Hand) -> None:
         """End it in the middle of whatever it does."""
         hand.cause, hand.ended_us = "killed", time.time_ns() // 1000
-        hand.process.kill()
-        hand.process.wait()
+        hand.end()
 
     def ask_to_end(self, hand: Hand) -> None:
         """Have it leave; ``all_left`` waits for that."""
@@ -108,8 +113,7 @@ class Crew:
             await asyncio.to_thread(hand.process.wait, LEAVE_S)
         except subprocess.TimeoutExpired:
             hand.cause = "itself"  # it did not come to an end, which is a fault of its own
-            hand.process.kill()
-            hand.process.wait()
+            hand.end()
 
     async def all_left(self) -> None:
         """Wait for all who were asked to end."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
 import signal
 import sys
@@ -53,9 +54,11 @@ def opened(url: str, *, fenced: bool = True) -> Segmenter:
 
 
 def on_terminate() -> asyncio.Event:
-    """Return what is set when the process is asked to end."""
+    """Return what is set when the process is asked to end; it ends at once if the one that started it is gone."""
     stopping = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stopping.set)
+    loop.add_reader(sys.stdin, os._exit, 1)  # a pipe, which ends with whoever holds the other end
     return stopping
 
 
