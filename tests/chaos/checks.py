@@ -149,6 +149,18 @@ def _counts(progress: Progress, ordinal: int) -> bool:
     return 0 <= ordinal < progress.read or any(start <= ordinal < end for start, end in progress.ranges)
 
 
+def owners_that_hand_over_are_done(account: Account) -> None:
+    """INV-7: where an owner released a partition by itself, its handlers had ended before those of the next began."""
+    handed_over = {(partition, release.epoch) for partition, release in account.of(Released) if not release.evicted}
+    last: dict[int, dict[int, int]] = defaultdict(dict)  # of each epoch that ended so, when its last handler did
+    for it in account.handled:
+        if it.done_ns is not None and (it.partition, it.epoch) in handed_over:
+            last[it.partition][it.epoch] = max(it.done_ns, last[it.partition].get(it.epoch, 0))
+    for it in account.handled:
+        for epoch, done_ns in last[it.partition].items():
+            _demand("INV-7 handlers do not overlap", epoch >= it.epoch or done_ns <= it.started_ns, it, epoch)
+
+
 # --- the server, in the order in which it did things ----------------------------------------------------------------
 
 
@@ -260,6 +272,7 @@ CHECKS: tuple[Check, ...] = (
     logs_keep_the_order_of_sending,
     keys_are_in_order,
     repetition_is_bounded,
+    owners_that_hand_over_are_done,
     only_the_owner_commits,
     epochs_rise,
     commits_are_monotone,

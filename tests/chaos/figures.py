@@ -29,6 +29,7 @@ class Figures:
     rolled_back: int = 0
     repeated_appends: int = 0
     redelivered: int = 0
+    acknowledged_late: int = 0
     handoffs_ms: tuple[float, ...] = ()
     recoveries_ms: tuple[float, ...] = ()
     broken: tuple[str, ...] = ()
@@ -82,6 +83,7 @@ def figures(account: Account, faults: Counter[str]) -> Figures:
         rolled_back=answers["commit", "RolledBack"],
         repeated_appends=answers["append", "Duplicate"],
         redelivered=len(account.handled) - len({(it.partition, it.id) for it in account.handled}),
+        acknowledged_late=sum(it.refused for it in account.handled),
         handoffs_ms=tuple(_handoffs_ms(account)),
         recoveries_ms=tuple(_recoveries_ms(account)),
         broken=tuple(broken(account)),

@@ -41,6 +41,7 @@ def show(console: Console, title: str, it: Figures) -> None:
     table.add_row("commits refused after a restart", f"{it.rolled_back:,}")
     table.add_row("repeated appends recognised", f"{it.repeated_appends:,}")
     table.add_row("handed out again", f"{it.redelivered:,}, {it.redelivered_share:.2%}")
+    table.add_row("acknowledged too late, and told so", f"{it.acknowledged_late:,}")
     table.add_row("hand-off, release to claim: p50 / p90 / p99 / longest", _words(Spread.of(it.handoffs_ms)))
     table.add_row("recovery, kill to claim: p50 / p90 / p99 / longest", _words(Spread.of(it.recoveries_ms)))
     console.print(table)

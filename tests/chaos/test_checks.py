@@ -94,6 +94,11 @@ BROKEN: Sequence[tuple[Check, str, Account]] = [
     (c.repetition_is_bounded, "one epoch handed it out twice", handled(2, epoch=1)),
     (c.repetition_is_bounded, "what was stored came again", handled(1, id="1-0", number=0, epoch=2)),
     (c.repetition_is_bounded, "nobody granted that epoch", handled(0, epoch=7)),
+    (
+        c.owners_that_hand_over_are_done,
+        "the next one began before",
+        evolve(handled(2, started_ns=105), audit={0: (*AUDIT[:4], Released(35, "a", 1, 2, FIRST, ""), *AUDIT[4:])}),
+    ),
     (c.only_the_owner_commits, "a former owner", inserted(6, Committed(55, "a", 1, 9, FIRST))),
     (c.only_the_owner_commits, "a former epoch of the owner", inserted(6, Committed(55, "b", 1, 9, ALL))),
     (c.only_the_owner_commits, "after it was released", inserted(7, Committed(65, "b", 2, 9, ALL))),
