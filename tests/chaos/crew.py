@@ -47,7 +47,6 @@ class Hand:
     process: subprocess.Popen[bytes]
     words: Path
     cause: str = "itself"
-    stopped: bool = False
     ended_us: int = 0
 
     @property
@@ -121,12 +120,10 @@ class Crew:
 
     def stop(self, hand: Hand) -> None:
         """Have it stand still."""
-        hand.stopped = True
         hand.process.send_signal(signal.SIGSTOP)
 
     def go_on(self, hand: Hand) -> None:
         """Have it go on."""
-        hand.stopped = False
         hand.process.send_signal(signal.SIGCONT)
 
     def endings(self) -> Iterator[Ending]:

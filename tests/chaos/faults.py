@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import redis
 from attrs import define, field
@@ -51,6 +51,11 @@ class Scene:
         while len(self.crew.running("worker")) < LEAST_WORKERS:
             self.join()
 
+    def worker(self, fault: Fault) -> Hand:
+        """Whom a fault strikes."""
+        self.refill()  # if any ended by themselves, which is told in the end
+        return _chosen(fault, self.crew.running("worker"))
+
     async def tell(self, *words: str | int) -> None:
         """Have the server do something, as soon as it can."""
         async with asyncio.timeout(LIMIT_TELLING_S):
@@ -77,23 +82,23 @@ def _chosen(fault: Fault, among: Sequence[T]) -> T:
 
 
 async def _kill_worker(scene: Scene, fault: Fault) -> None:
-    scene.crew.kill(_chosen(fault, scene.crew.running("worker")))
+    scene.crew.kill(scene.worker(fault))
     scene.refill()
 
 
 async def _ask_to_leave(scene: Scene, fault: Fault) -> None:
-    scene.crew.ask_to_end(_chosen(fault, scene.crew.running("worker")))
+    scene.crew.ask_to_end(scene.worker(fault))
     scene.refill()
 
 
 async def _join(scene: Scene, fault: Fault) -> None:
     if len(scene.crew.running("worker")) >= LIMIT_WORKERS:
-        scene.crew.ask_to_end(_chosen(fault, scene.crew.running("worker")))
+        scene.crew.ask_to_end(scene.worker(fault))
     scene.join()
 
 
 async def _stop_worker(scene: Scene, fault: Fault) -> None:
-    hand = _chosen(fault, scene.crew.running("worker"))
+    hand = scene.worker(fault)
     scene.crew.stop(hand)
     await asyncio.sleep(fault.for_s)
     scene.crew.go_on(hand)
@@ -173,7 +178,7 @@ async def _fill_memory(scene: Scene, fault: Fault) -> None:
     await scene.tell("CONFIG", "SET", "maxmemory", 0)
 
 
-STRIKES: dict[str, Callable[[Scene, Fault], Awaitable[None]]] = {
+STRIKES: dict[str, Callable[[Scene, Fault], Coroutine[Any, Any, None]]] = {
     "worker killed": _kill_worker,
     "another worker killed": _kill_worker,
     "worker told to leave": _ask_to_leave,

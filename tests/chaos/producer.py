@@ -31,7 +31,7 @@ async def main(job: Job) -> None:
                 return
             async with asyncio.TaskGroup() as tasks:
                 for number in range(TASKS):
-                    tasks.create_task(Hand(job, number, notebook, stream).send(stopping))
+                    tasks.create_task(Sender(job, number, notebook, stream).send(stopping))
 
 
 async def _stream(segmenter: Segmenter, stopping: asyncio.Event) -> Stream | None:
@@ -45,7 +45,7 @@ async def _stream(segmenter: Segmenter, stopping: asyncio.Event) -> Stream | Non
     return None
 
 
-class Hand:
+class Sender:
     """One task that sends."""
 
     def __init__(self, job: Job, number: int, notebook: Notebook, stream: Stream) -> None:

@@ -86,12 +86,8 @@ async def _faults(setting: Setting, scene: Scene) -> None:
         for fault in setting.faults:
             await asyncio.sleep(max(0.0, began + fault.at_s - time.monotonic()))
             _log.info("%6.2f s  %s%s", fault.at_s, fault.kind, f", {fault.for_s:.1f} s" if fault.for_s else "")
-            strikes.create_task(_strike(scene, fault))
+            strikes.create_task(STRIKES[fault.kind](scene, fault))
         await asyncio.sleep(max(0.0, began + setting.seconds - time.monotonic()))
-
-
-async def _strike(scene: Scene, fault: Fault) -> None:
-    await STRIKES[fault.kind](scene, fault)
 
 
 async def _rest(segmenter: Segmenter, scene: Scene) -> tuple[float | None, float | None]:
