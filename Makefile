@@ -4,16 +4,19 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+MINUTES ?= 60
 
-.PHONY: demo test docs mutants check soak bench clean help
+.PHONY: demo test docs mutants chaos failover check soak bench clean help
 
 help:
 	@echo "make demo    the main job, live, without a server"
 	@echo "make test    all tests"
 	@echo "make docs    the documentation as a site, in site/"
 	@echo "make mutants each safeguard taken out of a copy of the code: a test must notice"
+	@echo "make chaos   worker processes on a real Redis while everything goes wrong, for a minute"
+	@echo "make failover  what an asynchronous failover loses at each durability setting: an experiment"
 	@echo "make check   what CI runs: format, lint, types, layers, mutants, tests with coverage"
-	@echo "make soak    more of the same, for hours: larger bounds of the exploration"
+	@echo "make soak    more of the same, for hours: larger bounds of the exploration, chaos round after round"
 	@echo "make bench   ratios against plain redis-py, and other libraries at the same job"
 
 $(STAMP): pyproject.toml
@@ -36,11 +39,18 @@ docs: $(STAMP)
 mutants: $(STAMP)
 	@$(BIN)/python -m tests.mutants
 
+chaos: $(STAMP)
+	@$(BIN)/python -m tests.chaos
+
+failover: $(STAMP)
+	@$(BIN)/python -m tests.chaos.failover
+
 check: $(STAMP)
 	@$(BIN)/python .ci/check.py
 
 soak: $(STAMP)
 	@$(BIN)/python -m tests.exploration --soak
+	@$(BIN)/python -m tests.chaos --soak --server both --minutes $(MINUTES) --rate 1500
 
 bench: $(STAMP)
 	@$(BIN)/python -m bench

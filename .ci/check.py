@@ -24,6 +24,7 @@ PARTS = {
     "types of the tests (pyright)": ["pyright", "--project", "tests", "--pythonpath", sys.executable],
     "layers": ["lint-imports", "--no-cache"],
     "mutants": ["python", "-m", "tests.mutants"],
+    "chaos": ["python", "-m", "tests.chaos"],
     # Coverage is of what decides and of the adapters; the rest runs without tracing, which slows down what is timed.
     "laws, with coverage": ["pytest", "--quiet", *LAWS, "--cov", "--cov-report=term:skip-covered"],
     "tests": ["pytest", *(f"--ignore={path}" for path in LAWS)],  # last, so that its closing line is the last

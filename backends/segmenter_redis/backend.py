@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -25,6 +26,7 @@ from segmenter_redis.codec import decode, decode_read, encode, encode_read
 from segmenter_redis.durable import DurableAppends
 from segmenter_redis.facts import all_facts, facts_at_connecting
 from segmenter_redis.keys import Keys
+from segmenter_redis.scripts import SCRIPTS, Script
 from segmenter_redis.wire import Address, Request, Wire
 
 __all__ = ["RedisBackend", "RedisSession"]
@@ -119,6 +121,7 @@ class RedisBackend:
         *,
         reply_timeout_s: float = 2.0,
         allow_eviction: bool = False,
+        scripts: Mapping[str, Script] = SCRIPTS,
     ) -> None:
         """Take an address down; nothing is connected yet.
 
@@ -127,12 +130,13 @@ class RedisBackend:
             namespace: keeps the streams of one application apart from another's.
             reply_timeout_s: a server that is silent for so long counts as unreachable.
             allow_eviction: accept a server that may evict any key when its memory is full.
+            scripts: what is executed for each command, by its name; a test that keeps an audit brings its own.
 
         Raises:
             InvalidArgument: if this is not such a URL.
         """
         self._keys = Keys(namespace)
-        self._address = Address(url, reply_timeout_s)
+        self._address = Address(url, reply_timeout_s, scripts)
         self._reply_timeout_s = reply_timeout_s
         self._allow_eviction = allow_eviction
         self._warned: set[str] = set()

@@ -72,19 +72,20 @@ class DurableAppends:
 
 def _conclude(pending: _Pending, waited: asyncio.Future[tuple[int, int]]) -> None:
     appended = pending.request.future
+    for future in (appended, waited):
+        if future.done() and not future.cancelled():
+            future.exception()  # of two that failed one is told
     if pending.done.done():
         return
     if not appended.done():  # the script had to be sent anew, and came after the WAIT: have it repeated
         pending.done.set_result(Unconfirmed(0, disk=False))
     elif error := appended.exception() or waited.exception():
         pending.done.set_exception(error)
+        pending.done.exception()  # whoever waits is told all the same; when the session is closed nobody does
     elif isinstance(appended.result(), Appended | Duplicate):
         pending.done.set_result(_judged(pending.durability, appended.result(), *waited.result()))
     else:
         pending.done.set_result(appended.result())
-    for future in (appended, waited):
-        if future.done():
-            future.exception()  # what failed was told by the other
 
 
 def _judged(wanted: Durability, reply: AppendReply, disk: int, replicas: int) -> AppendReply:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from itertools import chain
 from typing import Any, Generic, Protocol, TypeVar, cast
@@ -23,7 +23,7 @@ from segmenter.errors import InvalidArgument
 from segmenter_redis.codec import ScriptCall
 from segmenter_redis.errors import Kind, backend_error, kind_of, redacted
 from segmenter_redis.packing import Arguments, pack
-from segmenter_redis.scripts import SCRIPTS
+from segmenter_redis.scripts import SCRIPTS, Script
 
 __all__ = ["Address", "Request", "Wire"]
 
@@ -45,9 +45,10 @@ class _Connection(Protocol):
 
 
 class Address:
-    """Where the server is, and how connections to it are made."""
+    """Where the server is, how connections to it are made, and which scripts are executed there."""
 
-    def __init__(self, url: str, connect_timeout_s: float) -> None:
+    def __init__(self, url: str, connect_timeout_s: float, scripts: Mapping[str, Script] = SCRIPTS) -> None:
+        self.scripts = scripts
         try:
             options: dict[str, Any] = {**parse_url(url)}
             self.shown = redacted(url)
@@ -112,7 +113,7 @@ class _Line:
         self.broken = False
         self._address = address
         self._connection = address.connection()
-        self._scripts = SCRIPTS
+        self._scripts: Mapping[str, Script] = address.scripts
         self._unsent: list[Request[Any]] = []
         self._unanswered: deque[Request[Any]] = deque()
         self._loop = asyncio.get_running_loop()
@@ -205,7 +206,7 @@ class _Line:
         """Load all scripts, so that one is missing only after somebody flushed them."""
         (flagged,) = await self._exchange(_FLAGGED)
         if isinstance(flagged, ResponseError) and "'#'" in str(flagged):
-            self._scripts = {name: script.plain() for name, script in SCRIPTS.items()}
+            self._scripts = {name: script.plain() for name, script in self._scripts.items()}
             await self._connection.disconnect(nowait=True)  # an imitation of Redis, which hangs up after an error
             await self._connection.connect()
         (self.client_id,) = await self._exchange(("CLIENT", "ID"))

@@ -21,6 +21,7 @@ class Proxy:
         self.refusing = False
         self.delay_s = 0.0
         self.drops: Callable[[bytes], int] = lambda _: 0  # how many replies of a chunk to drop, with the connection
+        self.tap: Callable[[bytes], object] = lambda _: None  # sees each chunk of requests
         self.upstream = upstream
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -99,6 +100,7 @@ class Proxy:
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while chunk := await reader.read(CHUNK):
             await self._flowing.wait()
+            self.tap(chunk)
             writer.write(chunk)
             await writer.drain()
 
@@ -109,4 +111,9 @@ class Proxy:
             if count:
                 self.dropped += count
                 return
-            asyncio.get_running_loop().call_later(self.delay_s, writer.write, chunk)
+            asyncio.get_running_loop().call_later(self.delay_s, _write, writer, chunk)
+
+
+def _write(writer: asyncio.StreamWriter, chunk: bytes) -> None:
+    if not writer.is_closing():  # it may have been reset while this was delayed
+        writer.write(chunk)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
@@ -93,6 +94,28 @@ def test_a_repeated_append_waits_for_the_replica_again(pair: tuple[Server, Serve
         await again.aclose()
 
     run(test)
+
+
+def test_a_send_that_is_cancelled_leaves_nothing_behind_that_complains(pair: tuple[Server, Server]) -> None:
+    """Closing while it waited for a replica logged that an exception was never retrieved."""
+    primary, replica = pair
+    complaints: list[dict[str, Any]] = []
+
+    async def test() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        async with Segmenter(primary.url, namespace="shop") as segmenter:
+            orders = await opened(segmenter, Durability(replicas=1))
+            await orders.send("k", b"held")
+            replica.pause()
+            waiting = asyncio.ensure_future(orders.send("k", b"not held"))
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(waiting, 0.2)
+        gc.collect()
+        await asyncio.sleep(0)
+
+    run(test)
+    replica.resume()
+    assert complaints == []
 
 
 def test_a_send_returns_when_it_is_on_disk() -> None:

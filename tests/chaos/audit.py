@@ -1,0 +1,153 @@
+"""The audit: scripts that write down, in the step in which they do something, what they were asked and answered.
+
+They are the library's own scripts with a frame around each, so that nothing of this is in the library. A record stands
+behind the ones before it because the server put it there: no clock is compared.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from attrs import frozen
+
+from segmenter.core.partition import Progress
+from segmenter_redis.scripts import SCRIPTS, Script
+
+__all__ = [
+    "AUDITED",
+    "UNFENCED",
+    "Appended",
+    "Claimed",
+    "Committed",
+    "Other",
+    "Record",
+    "Released",
+    "audit_key",
+    "records",
+]
+
+_KEPT = ("append", "claim", "commit", "release")
+_FRAME = """\
+{flags}
+local function whole()
+{body}
+end
+local reply = whole()
+local time = redis.call('TIME')
+local record = {{'{name}', time[1] .. '.' .. time[2], ARGV, reply}}
+redis.call('RPUSH', (KEYS[1]:gsub(':log$', ':audit')), cjson.encode(record))
+return reply
+"""
+
+
+def _framed(name: str, script: Script) -> Script:
+    flags, _, body = script.text.partition("\n")
+    return Script.of(_FRAME.format(flags=flags, body=body, name=name))
+
+
+AUDITED: Mapping[str, Script] = {
+    name: _framed(name, script) if name in _KEPT else script for name, script in SCRIPTS.items()
+}
+
+_FENCE = "if lane.owner ~= member or lane.epoch ~= epoch then return {'Fenced', lane.owner, lane.epoch} end\n"
+# What chaos has to notice: a commit that anybody may make.
+UNFENCED: Mapping[str, Script] = {
+    **AUDITED,
+    "commit": _framed("commit", Script.of(SCRIPTS["commit"].text.replace(_FENCE, ""))),
+}
+
+
+def audit_key(namespace: str, stream: str, partition: int) -> str:
+    """Where the records of a partition stand, in the slot of the partition."""
+    return f"{{{namespace}:{stream}:{partition}}}:audit"
+
+
+@frozen
+class Appended:
+    """A batch was appended: the id, key and number of each message."""
+
+    at_us: int
+    messages: tuple[tuple[str, str, int], ...]
+
+
+@frozen
+class Claimed:
+    """A member became the owner, or was told so once more; ``stored`` is what it was told to begin with."""
+
+    at_us: int
+    member: str
+    epoch: int
+    stored: Progress
+
+
+@frozen
+class Committed:
+    """A member stored progress; ``repeated`` ones change nothing, by their number."""
+
+    at_us: int
+    member: str
+    epoch: int
+    number: int
+    progress: Progress
+
+
+@frozen
+class Released:
+    """A partition was given up, or taken from an owner who is gone: ``member`` asked for it, under this epoch."""
+
+    at_us: int
+    member: str
+    epoch: int
+    number: int
+    progress: Progress
+    evicted: str
+
+
+@frozen
+class Other:
+    """Any other answer, such as ``Fenced``, to a command."""
+
+    at_us: int
+    command: str
+    answer: str
+
+
+Record = Appended | Claimed | Committed | Released | Other
+
+
+def records(lines: Iterable[bytes]) -> Iterator[Record]:
+    """The records of a partition, in the order in which the server did them."""
+    for line in lines:
+        command, at, args, reply = json.loads(line)
+        seconds, micros = at.split(".")
+        yield _record(command, int(seconds) * 1_000_000 + int(micros), args, reply)
+
+
+def _record(command: str, at_us: int, args: list[str], reply: list[Any]) -> Record:
+    match command, reply[0]:
+        case "append", "Appended":
+            return Appended(at_us, tuple(_messages(reply[1], args[10:], int(args[9]))))
+        case "claim", "Claimed":
+            return Claimed(at_us, args[1], int(reply[1]), _progress(reply[2:5]))
+        case "commit", "Committed":
+            return Committed(at_us, args[1], int(args[2]), int(args[3]), _progress(args[4:9]))
+        case "release", "Released":
+            return Released(at_us, args[1], int(args[2]), int(args[3]), _progress(args[4:9]), args[9])
+        case _:
+            return Other(at_us, command, reply[0])
+
+
+def _messages(first_id: str, words: list[str], width: int) -> Iterator[tuple[str, str, int]]:
+    """The messages of a batch: they stand in one millisecond, one after the other."""
+    ms, sequence = first_id.split("-")
+    for index in range(0, len(words), width):
+        yield f"{ms}-{int(sequence) + index // width}", words[index], int(words[index + 1])
+
+
+def _progress(words: list[str]) -> Progress:
+    ranges = tuple(
+        (int(low), int(high)) for low, _, high in (pair.partition("-") for pair in words[2].split(",") if pair)
+    )
+    return Progress(words[0].encode(), int(words[1]), ranges)

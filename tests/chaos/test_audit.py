@@ -1,0 +1,78 @@
+"""The audit says what the server did, in its order, and the plan says what is done to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from segmenter import Segmenter
+from segmenter.core.command import PartitionSlot
+from segmenter.core.partition import Commit, Fenced, Progress
+from segmenter_redis import RedisBackend
+from segmenter_redis.scripts import SCRIPTS
+from tests.chaos.audit import AUDITED, Appended, Claimed, Committed, Other, Released, audit_key, records
+from tests.chaos.faults import STRIKES
+from tests.chaos.figures import Spread, figures
+from tests.chaos.plan import KINDS, plan
+from tests.chaos.test_checks import TRUE
+from tests.servers import Server
+
+SLOT = PartitionSlot("orders", 0)
+
+
+@pytest.mark.parametrize("server_name", ["newest_server", "oldest_server"])
+def test_the_server_writes_down_what_it_was_asked_and_answered(
+    request: pytest.FixtureRequest, server_name: str, namespace: str
+) -> None:
+    server: Server = request.getfixturevalue(server_name)
+
+    async def story() -> tuple[str, str]:
+        backend = RedisBackend(server.url, namespace, scripts=AUDITED)
+        async with Segmenter(backend=backend) as segmenter:
+            orders = await segmenter.register_stream("orders", partitions=1)
+            sent = await orders.send("k", b"0")
+            async with segmenter.register_consumer("orders", group="g") as consumer:
+                member = consumer.id
+                await consumer.ack(await anext(consumer))
+            late = Commit(SLOT, "g", member, 1, 9, Progress())
+            assert isinstance(await segmenter.session.execute(late), Fenced)
+        return sent.id, member
+
+    sent_id, member = asyncio.run(story())
+    client: Any
+    with server.client as client:
+        done = list(records(client.lrange(audit_key(namespace, "orders", 0), 0, -1)))
+    append, claim, commit, release, late = done
+    assert isinstance(append, Appended)
+    assert append.messages == ((sent_id, "k", 0),)
+    assert isinstance(claim, Claimed)
+    assert (claim.member, claim.stored.read) == (member, 0)
+    assert isinstance(commit, Committed)
+    assert (commit.member, commit.epoch, commit.progress) == (member, claim.epoch, Progress(sent_id.encode(), 1))
+    assert isinstance(release, Released)
+    assert (release.member, release.evicted) == (member, "")
+    assert isinstance(late, Other)
+    assert (late.command, late.answer) == ("commit", "Fenced")
+    times = [record.at_us for record in done]
+    assert times == sorted(times)
+
+
+def test_without_an_audit_the_scripts_are_the_librarys_own() -> None:
+    assert {name for name in SCRIPTS if AUDITED[name] is not SCRIPTS[name]} == {"append", "claim", "commit", "release"}
+    assert not any("audit" in script.text for script in SCRIPTS.values())
+
+
+def test_a_seed_gives_the_same_plan_again_and_all_kinds_of_faults() -> None:
+    assert plan(7, 45.0, 1.3) == plan(7, 45.0, 1.3) != plan(8, 45.0, 1.3)
+    assert {fault.kind for fault in plan(7, 45.0, 1.3)} == set(KINDS) == set(STRIKES)
+
+
+def test_the_figures_are_those_of_the_account() -> None:
+    of_it = figures(TRUE, Counter(killed=1))
+    assert (of_it.messages, of_it.lost, of_it.reordered, of_it.doubled, of_it.stale_accepted) == (3, 0, 0, 0, 0)
+    assert (of_it.redelivered, of_it.recoveries_ms, of_it.broken) == (1, (0.005,), ())
+    assert Spread.of((of_it + of_it).recoveries_ms) == Spread(2, 0.0, 0.0, 0.0, 0.0)
+    assert Spread.of(()) is None
