@@ -163,6 +163,25 @@ async def settles(stage: Stage, name: str, verb: str, datas: str | None) -> None
     await asyncio.sleep(MOMENT_S)
 
 
+@says(r"(\w+) forwards (\w+) as (\w+) (\w+)")
+async def forwards(stage: Stage, name: str, data: str, key: str, new: str) -> None:
+    process = stage.process(name)
+    (message,) = [each for each in process.in_hand if each.data == data.encode()]
+
+    async def forwarding() -> None:
+        stream = process.stream or await process.segmenter.get_stream(STREAM)
+        process.stream = stream
+        try:
+            await message.forward(stream, key, new.encode())
+        except SegmenterError as error:
+            stage.tell(f"  {name} gets {type(error).__name__} for {data}")
+        else:
+            process.in_hand.remove(message)
+            stage.tell(f"  {name} has forwarded {data}")
+
+    await stage.do(process, forwarding)
+
+
 @says(r"(\w+) works")
 async def works(stage: Stage, name: str) -> None:
     process = stage.process(name)

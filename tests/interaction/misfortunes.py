@@ -14,6 +14,7 @@ from segmenter.core import letters as aside
 from segmenter.core import partition as lane
 from segmenter.core.beats import Beat
 from segmenter.core.command import GroupSlot, PartitionSlot, Read, StreamSlot
+from segmenter.core.forward import Forward
 from segmenter.core.layout import UpdateStream
 from segmenter.core.log import parse_position
 from segmenter.core.retention import Append, Trim
@@ -30,6 +31,7 @@ KINDS: dict[str, type[object]] = {
     "commit": lane.Commit,
     "configuration": UpdateStream,
     "creation": creation.CreatePartition,
+    "forward": Forward,
     "lane": creation.CreateLane,
     "letters": aside.ListLetters,
     "read": Read,

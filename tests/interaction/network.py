@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 from attrs import define, field, frozen
 
 from segmenter.core.beats import Beat
-from segmenter.core.command import Command, GroupSlot, PartitionSlot, Read, ReadReply, StreamSlot
+from segmenter.core.command import Command, Crossing, GroupSlot, PartitionSlot, Read, ReadReply, StreamSlot
 from segmenter.core.group import UpdateGroup
 from segmenter.core.partition import Claim, Commit, PartitionState, Release
 from segmenter.core.retention import Append, Appended, Duplicate, Unconfirmed
@@ -71,12 +71,13 @@ class Server:
         """
         if isinstance(command, Append) and self.room is not None and self._messages + len(command.records) > self.room:
             raise ServerFull("the memory of the server is full")
-        before = self.store.slots.get(command.slot)
+        slot = command.slot.here if isinstance(command.slot, Crossing) else command.slot
+        before = self.store.slots.get(slot)
         reply: Any = self.store.apply(command)
         wanted = command.durability.replicas if isinstance(command, Append) and command.durability else 0
         if wanted > self.replicas and isinstance(reply, Appended | Duplicate):
             reply = Unconfirmed(self.replicas, disk=False)
-        return reply, self.store.slots.get(command.slot) != before
+        return reply, self.store.slots.get(slot) != before
 
     @property
     def _messages(self) -> int:

@@ -17,6 +17,7 @@ from segmenter.core.aside import Letter
 from segmenter.core.beats import Beat, Beaten, NotMember
 from segmenter.core.command import Command, GroupSlot, PartitionSlot
 from segmenter.core.events import Announcement, Asked, Wanted
+from segmenter.core.forward import Forward, Forwarded
 from segmenter.core.log import START, Record
 
 __all__ = ["Words", "label", "routine"]
@@ -89,6 +90,10 @@ class Words:
             case lane.Commit():
                 where = self._lane(command, command.epoch)
                 return f"commits {where}, number {command.number}, {self.progress(command.progress)}{_moves(command)}"
+            case Forward(commit=commit, records=records):
+                where, sent = self._lane(commit, commit.epoch), " ".join(record.data.decode() for record in records)
+                stored = f"commits {where}, number {commit.number}, {self.progress(commit.progress)}"
+                return f"{stored}, and sends {sent} to partition {command.slot.there.partition}"
             case lane.Probe():
                 return f"probes partition {command.slot.partition}"
             case creation.CreateLane() | creation.DropLane():
@@ -182,6 +187,8 @@ class Words:
                 return f"OutOfSequence, the last number known is {reply.last}"
             case keep.Full(group, lag):
                 return f"Full, {group} has {lag} to settle" if group else "Full, there is no group yet"
+            case Forwarded():
+                return "stored and sent" if changed else "stored and sent already, nothing changes"
             case keep.Trimmed(count):
                 return f"{count} dropped"
             case aside.Letters(letters):
