@@ -5,12 +5,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench clean help
+.PHONY: demo test check bench spec spec-soak soak clean help
 
 help:
 	@echo "make demo    the main job, live, without a server"
 	@echo "make test    all tests"
 	@echo "make check   what CI runs: format, lint, types, layers, tests with coverage"
+	@echo "make spec    the specification, its mutants and traces (TLC; needs Java)"
 	@echo "make bench   ratios against plain redis-py"
 
 $(STAMP): pyproject.toml
@@ -29,6 +30,14 @@ test: $(STAMP)
 
 check: $(STAMP)
 	@$(BIN)/python .ci/check.py
+
+spec: $(STAMP)
+	@$(BIN)/python -m tests.specification
+
+spec-soak: $(STAMP)
+	@$(BIN)/python -m tests.specification soak
+
+soak: spec-soak
 
 bench: $(STAMP)
 	@$(BIN)/python -m bench
