@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MINUTES ?= 60
 
-.PHONY: demo test docs mutants chaos failover check soak bench clean help
+.PHONY: demo test docs mutants chaos failover spec spec-soak check soak bench clean help
 
 help:
 	@echo "make demo    the main job, live, without a server"
@@ -15,6 +15,7 @@ help:
 	@echo "make mutants each safeguard taken out of a copy of the code: a test must notice"
 	@echo "make chaos   worker processes on a real Redis while everything goes wrong, for a minute"
 	@echo "make failover  what an asynchronous failover loses at each durability setting: an experiment"
+	@echo "make spec    the specification, its mutants and traces (TLC; needs Java)"
 	@echo "make check   what CI runs: format, lint, types, layers, mutants, tests with coverage"
 	@echo "make soak    more of the same, for hours: larger bounds of the exploration, chaos round after round"
 	@echo "make bench   ratios against plain redis-py, and other libraries at the same job"
@@ -48,7 +49,13 @@ failover: $(STAMP)
 check: $(STAMP)
 	@$(BIN)/python .ci/check.py
 
-soak: $(STAMP)
+spec: $(STAMP)
+	@$(BIN)/python -m tests.specification
+
+spec-soak: $(STAMP)
+	@$(BIN)/python -m tests.specification soak
+
+soak: $(STAMP) spec-soak
 	@$(BIN)/python -m tests.exploration --soak
 	@$(BIN)/python -m tests.chaos --soak --server both --minutes $(MINUTES) --rate 1500
 

@@ -27,6 +27,7 @@ PARTS = {
     "chaos": ["python", "-m", "tests.chaos"],
     # Coverage is of what decides and of the adapters; the rest runs without tracing, which slows down what is timed.
     "laws, with coverage": ["pytest", "--quiet", *LAWS, "--cov", "--cov-report=term:skip-covered"],
+    "specification": ["python", "-m", "tests.specification"],  # with both cores to itself
     "tests": ["pytest", *(f"--ignore={path}" for path in LAWS)],  # last, so that its closing line is the last
 }
 

@@ -6,7 +6,7 @@ to be asked or done, which is exact, and cheap because the same few histories co
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from attrs import evolve, frozen
@@ -67,7 +67,7 @@ class Held:
     @property
     def drained(self) -> Drained | None:
         """What to release with, if nothing is in flight any more."""
-        return _played(self).holding.drained()
+        return _played(self).drained
 
     @property
     def hurried(self) -> Drained | None:
@@ -86,8 +86,8 @@ class Held:
 
     @property
     def may_commit(self) -> bool:
-        """Whether there is something to store, and no commit in flight."""
-        return self.commit is None and _played(self).holding.dirty
+        """Whether there is something to store, no commit in flight, and no release under way."""
+        return self.commit is None and "release" not in self.done and _played(self).holding.dirty
 
     def send_progress(self) -> tuple[Held, Commit]:
         """Start a commit."""
@@ -158,7 +158,13 @@ class _Play:
                 self.holding.draining = True
                 self.holding.lanes.stop()
             case _:
+                self.holding.drained()  # asked for once; from then on nothing is committed beside the release
                 self.holding.draining = False
+
+    @cached_property
+    def drained(self) -> Drained | None:
+        """What to release with; the holding tells it once."""
+        return self.holding.drained()
 
 
 _PLAYED: dict[Held, _Play] = {}

@@ -71,7 +71,7 @@ def _greedy(claim: Claim, state: PartitionState, now_us: int) -> Any:
 def test_a_commit_without_the_fence_is_found() -> None:
     error = found(Bounds("one leaves", ("a",), leaves=1, faults=1), Habits(laws={Commit: _unfenced}))
     assert error.what.startswith("INV-1 only the owner commits")
-    assert error.story[-1].startswith("a: Commit 0 at epoch")
+    assert "Commit 0 at epoch" in error.story[-1]
     assert len(error.story) <= 7
 
 

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = sorted([*ROOT.glob("segmenter/**/*.py"), *ROOT.glob("backends/**/*.py")])
 TESTS = sorted(ROOT.glob("tests/**/*.py"))
 FOLDERS = (".ci", "backends", "bench", "changelog.d", "docs", "examples", "segmenter", "specs", "tests")
-KINDS = {".cfg", ".ini", ".json", ".lua", ".md", ".py", ".svg", ".toml", ".txt", ".yaml", ".yml", ""}
+KINDS = {".cfg", ".ini", ".json", ".jsonl", ".lua", ".md", ".py", ".svg", ".tla", ".toml", ".txt", ".yaml", ".yml", ""}
 TEXTS = sorted(
     path
     for path in (*ROOT.glob("*"), *(path for folder in FOLDERS for path in ROOT.glob(f"{folder}/**/*")))

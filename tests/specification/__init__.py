@@ -1,0 +1,1 @@
+"""The specification against itself (TLC), against its weaknesses, and against the code."""
