@@ -85,6 +85,14 @@ class Pulse:
         old = [number for answered, number in self.chain if answered <= now - self.session_s]
         return old[-1] if old else 0
 
+    def silent(self, reply: Beaten) -> tuple[str, ...]:
+        """The members that an answer shows to be silent: nobody if the count has gone back since the last one.
+
+        What the server lost then are beats of the others as well, and they are as likely to be alive.
+        """
+        gone_back = bool(self.chain) and reply.number <= self.chain[-1][1]
+        return () if gone_back else reply.silent
+
     def answered(self, sent: float, now: float, number: int) -> Pulse:
         """Return the pulse after a beat sent at ``sent`` was answered at ``now``.
 

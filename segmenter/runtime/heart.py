@@ -173,7 +173,8 @@ class Heart:
 
     def _answered(self, patient: Patient, sent: float, below: int, reply: Beaten | NotMember | Gone) -> None:
         match reply:
-            case Beaten(number, document, silent):
+            case Beaten(number, document):
+                silent = patient.pulse.silent(reply)
                 patient.pulse = patient.pulse.answered(sent, self._host.clock(), number)
                 if document is not None:
                     patient.tell(Learned(document))

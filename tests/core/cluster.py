@@ -264,8 +264,9 @@ class Cluster:
     def beat(self, name: str, pulse: Pulse) -> None:
         """Beat for a member, and tell it what the answer brings."""
         below = pulse.silent_below(self.now)
-        match self.slots.ask(Beat(GROUP, name, self.members[name].document.version, below)):
-            case Beaten(number, document, silent):
+        match reply := self.slots.ask(Beat(GROUP, name, self.members[name].document.version, below)):
+            case Beaten(number, document):
+                silent = pulse.silent(reply)
                 self.pulses[name] = pulse.answered(self.now, self.now, number)
                 if document is not None:
                     self.tell(name, sig.Learned(document))

@@ -85,6 +85,21 @@ def test_the_clock_of_the_server_is_no_evidence_of_silence() -> None:
     assert reply.silent == ()
 
 
+def test_a_loss_of_nearly_a_session_of_beats_makes_nobody_look_silent() -> None:
+    """Both beat five times a session. At 2.45 the server has forgotten all since 1.5; a asks first."""
+    data, pulse, past = _group("a", "b"), Pulse(1.0), list[GroupData]()
+    for step in range(12):
+        data, _ = _beat(data, "b")
+        below = pulse.silent_below(step * 0.2)
+        data, reply = _beat(data, "a", below)
+        assert pulse.silent(reply) == ()
+        pulse = pulse.answered(step * 0.2, step * 0.2, reply.number)
+        past.append(data)
+    _, reply = _beat(past[7], "a", pulse.silent_below(2.45))
+    assert reply.silent == ("b",), "its latest beats are lost"
+    assert pulse.silent(reply) == ()
+
+
 def test_the_document_comes_along_only_if_it_is_not_known() -> None:
     data = _group("a")
     assert _beat(data, "a")[1].document is None
