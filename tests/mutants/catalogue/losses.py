@@ -72,10 +72,10 @@ LOSSES = (
     Mutant(
         "log that vanished is made anew, in Redis",
         "P7",
-        f"{SCRIPTS}/lib/partition.lua",
+        f"{SCRIPTS}/append.lua",
         f"{LOSING}a_producer_is_told_that_its_stream_vanished[redis-8.2]",
-        "redis.call('EXISTS', log_key) == 0",
-        "false",
+        "call('EXISTS', log_key) == 1",
+        "true",
     ),
     Mutant(
         "server that evicts is not refused",

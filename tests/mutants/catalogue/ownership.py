@@ -318,7 +318,7 @@ OWNERSHIP = (
         "segmenter/runtime/custody.py",
         story("08-hand-off"),
         "            holding.draining = True\n            holding.lanes.stop()\n",
-        "            holding.draining = True\n",
+        "            pass\n",
     ),
     Mutant(
         "release that nobody hears of",
