@@ -31,7 +31,7 @@ def test_an_answer_that_is_not_by_the_law_is_noticed() -> None:
         check_replay(_with_a_wrong_answer(history))
 
 
-@pytest.mark.parametrize(("seed", "partition"), [(3, 3), (11, 0), (7, 1), (10, 1)])
+@pytest.mark.parametrize(("seed", "partition"), [(3, 3), (12, 0), (7, 1), (10, 1)])
 def test_the_traces_that_are_kept_are_what_their_seeds_do(seed: int, partition: int) -> None:
     """If this fails since simulations run differently now, write them anew (see CONTRIBUTING.md)."""
     assert dict(stored())[f"seed-{seed}-partition-{partition}"] == recorded(simulate(plan_of(seed)), partition)
