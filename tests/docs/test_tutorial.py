@@ -109,6 +109,8 @@ async def play(reader: Reader) -> None:
     reader.types("segmenter streams create orders --partitions 4")
     await reader.starts_a_worker()
     await reader.starts_a_worker()
+    while "billing" not in reader.types("segmenter groups ls orders"):
+        pass
     while len(owners(reader.types("segmenter groups describe orders billing"))) < 2:
         pass
     reader.types("python shop.py")
