@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 import sys
@@ -38,17 +37,12 @@ def stage() -> None:
     for source in [*_files(KINDS), *(ROOT / name for name in ROOTED)]:
         target = STAGED / source.relative_to(ROOT)
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(_on_the_site(source.read_text()))
+        shutil.copy(source, target)
     (STAGED / "index.md").write_text(_first_screen((ROOT / "README.md").read_text()))
 
 
 def _first_screen(readme: str) -> str:
     return readme.partition("\n## Workers\n")[0] + "\n\n[All pages](docs/README.md)\n"
-
-
-def _on_the_site(text: str) -> str:
-    """The first page of the site is named index."""
-    return re.sub(r"\]\(((?:\.\./)*)README\.md\)", r"](\1index.md)", text)
 
 
 def build() -> subprocess.CompletedProcess[str]:

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -17,7 +18,7 @@ import pytest
 
 from segmenter import Segmenter
 from tests.docs.site import ROOT
-from tests.servers import Server
+from tests.servers import Server, newest
 
 EXAMPLES = ROOT / "examples"
 SHOP = EXAMPLES / "django_shop"
@@ -60,6 +61,14 @@ def loaded(path: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def memory(namespace: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server in this process, of this test's own."""
     monkeypatch.setenv("SEGMENTER_URL", f"memory://{namespace}")
+
+
+@pytest.fixture
+def own_server() -> Iterator[Server]:
+    """The namespace is the example's own, so the server has to be, too."""
+    server = Server(newest())
+    yield server
+    server.stop()
 
 
 def test_every_example_is_in_the_list() -> None:
@@ -120,9 +129,9 @@ def test_the_web_application_bills_what_it_takes_in(monkeypatch: pytest.MonkeyPa
     assert not web.worker.ready, "it ended with the application"
 
 
-def test_the_shop_bills_what_was_committed(newest_server: Server, tmp_path: Path) -> None:
-    """The namespace is the example's own, so this is the only test that may use it on the shared server."""
-    environment = os.environ | {"SEGMENTER_URL": newest_server.url, "DATABASE": str(tmp_path / "shop.sqlite3")}
+def test_the_shop_bills_what_was_committed(own_server: Server, tmp_path: Path) -> None:
+    """Its view sends, and its command works until it is told to stop."""
+    environment = os.environ | {"SEGMENTER_URL": own_server.url, "DATABASE": str(tmp_path / "shop.sqlite3")}
 
     def run(*arguments: str) -> str:
         done = subprocess.run(
@@ -140,7 +149,7 @@ def test_the_shop_bills_what_was_committed(newest_server: Server, tmp_path: Path
     run("-c", TAKE_IN)
     working = subprocess.Popen([sys.executable, "manage.py", "work"], cwd=SHOP, env=environment)
     try:
-        asyncio.run(settled(newest_server.url))
+        asyncio.run(settled(own_server.url))
         working.send_signal(signal.SIGTERM)
         assert working.wait(30) == 0
     finally:

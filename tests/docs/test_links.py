@@ -44,3 +44,10 @@ def test_every_page_of_the_documentation_is_in_the_list_of_pages() -> None:
     index = ROOT / "docs" / "README.md"
     listed = {(index.parent / link).resolve() for link in links(index)}
     assert {page for page in (ROOT / "docs").rglob("*.md") if page != index} - listed == set()
+
+
+def test_every_page_of_the_list_has_its_place_on_the_site() -> None:
+    index = ROOT / "docs" / "README.md"
+    listed = {(index.parent / link).resolve().relative_to(ROOT) for link in links(index)}
+    placed = {Path(path) for path in re.findall(r'"([\w/.-]+\.md)"', (ROOT / "zensical.toml").read_text())}
+    assert listed == placed - {Path("index.md")}
