@@ -12,7 +12,7 @@ from attrs import evolve
 from segmenter import ConsumerDead, LogTruncated, OffsetOutOfRange, SendsLost, Stream, StreamLost
 from segmenter.core.command import GroupSlot, PartitionSlot, StreamSlot
 from segmenter.core.log import parse_position
-from segmenter.core.observations import Gap, Lost, Truncation
+from segmenter.core.observations import Departed, Gap, Lost, Truncation
 from segmenter.core.partition import PartitionState
 from tests.world import World, virtually
 
@@ -243,3 +243,24 @@ async def test_a_stream_is_not_made_over_the_remains_of_another(world: World) ->
     assert sum(len(world.store.slots[PartitionSlot("orders", number)].log.entries) for number in range(2)) == 1
     await segmenter.remove_stream("orders")
     await world.segmenter().register_stream("orders", partitions=4)
+
+
+@pytest.mark.parametrize("forgotten_s", [0.5, 0.8, 0.9, 0.95])
+def test_a_server_that_forgot_nearly_a_session_of_beats_costs_nobody_its_membership(forgotten_s: float) -> None:
+    """The first to beat would find all others silent, though they are as alive as before."""
+
+    @virtually
+    async def story(world: World) -> None:
+        await world.segmenter().register_stream("orders", partitions=2)
+        await asyncio.gather(world.worker("a"), world.worker("b"))
+        group = GroupSlot("orders", "g")
+        await asyncio.sleep(2.5)
+        earlier = world.store.slots[group]
+        await asyncio.sleep(forgotten_s)
+        members = set(world.store.slots[group].document.members)
+        world.store.slots[group] = earlier
+        await asyncio.sleep(3)
+        assert set(world.store.slots[group].document.members) == members
+        assert world.times(Departed) == []
+
+    story()

@@ -208,10 +208,16 @@ def _tla(value: Any) -> str:
 
 
 def raised(trace: Trace) -> Trace:
-    """The same trace, but that what its last commit stored is one message more than was asked for."""
+    """The same trace, but that what its last commit stored is one message more than was asked for.
+
+    Raises:
+        ValueError: it has no commit, so nothing can be told from it.
+    """
     events: list[Event] = json.loads(json.dumps(trace.events))
-    last = next(event for event in reversed(events) if event["request"]["kind"] == "Commit")
-    last["lane"]["progress"]["read"] += 1
+    commits = [event for event in events if event["request"]["kind"] == "Commit"]
+    if not commits:
+        raise ValueError(f"a trace of {len(events)} events has no commit: keep the one of another seed")
+    commits[-1]["lane"]["progress"]["read"] += 1
     return Trace(trace.beginning, events)
 
 
@@ -229,6 +235,7 @@ def main(arguments: list[str]) -> int:
     """Write the trace of one partition in the simulation of a seed."""
     seed, partition = map(int, arguments)
     trace = recorded(simulate(plan_of(seed)), partition)
+    raised(trace)  # which says whether it is of any use
     path = Path(TRACES, f"seed-{seed}-partition-{partition}.jsonl")
     path.write_text("".join(json.dumps(line) + "\n" for line in [trace.beginning, *trace.events]))
     return 0

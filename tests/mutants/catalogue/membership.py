@@ -245,4 +245,12 @@ MEMBERSHIP = (
         " and self.now >= member.balance_at",
         "",
     ),
+    Mutant(
+        "beats that the server forgot count against others",
+        "P8",
+        "segmenter/runtime/heart.py",
+        fundamental("4_loud", "a_server_that_forgot_nearly_a_session_of_beats_costs_nobody_its_membership"),
+        "silent = patient.pulse.silent(reply)",
+        "silent = reply.silent",
+    ),
 )
