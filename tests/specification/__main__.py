@@ -136,9 +136,12 @@ def main(arguments: list[str]) -> int:
     if not (chosen or soak):
         reports.append(_every_action(reports))
         _say(reports[-1].text)
+    if not reports:
+        _say(f"nothing has the name {' or '.join(sorted(chosen))}: the names are those that 'make spec' prints")
+        return 2
     good = sum(report.good for report in reports)
     _say(f"specification: {good} of {len(reports)} as they must be, in {time.monotonic() - began:.0f} s")
-    return 0 if reports and good == len(reports) else 1
+    return 0 if good == len(reports) else 1
 
 
 if __name__ == "__main__":
