@@ -19,9 +19,8 @@ def main() -> int:
     all_of_them = LARGE if arguments.soak else SMALL
     chosen = [bounds for bounds in all_of_them if arguments.only in bounds.name]
     if not chosen:
-        print(
-            f"no bounds have {arguments.only!r} in their name; there are {', '.join(each.name for each in all_of_them)}"
-        )
+        names = [bounds.name for bounds in all_of_them]
+        print(f"no bounds have {arguments.only!r} in their name; there are", *names, sep="\n  ")
         return 2
     print(HEAD, flush=True)
     failures = [bounds.name for bounds in chosen if not _sound(bounds, with_actions=arguments.actions)]

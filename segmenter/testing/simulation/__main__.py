@@ -58,9 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.end is None:
         return told(asked.seed)
     if asked.end <= asked.seed:
-        parser.error(
-            f"there is no seed from {asked.seed} up to, not including, {asked.end}: give the smaller one first"
-        )
+        parser.error(f"no seed is from {asked.seed} up to, not including, {asked.end}: give the smaller one first")
     return checked(range(asked.seed, asked.end))
 
 
