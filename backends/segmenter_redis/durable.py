@@ -18,7 +18,10 @@ from segmenter_redis.wire import Request, Wire
 
 __all__ = ["DurableAppends"]
 
-WAIT_S = 1.0  # at most; who has more time asks again
+WAIT_S = 1.0  # for replicas, at most; who has more time asks again
+# For disks: with appendfsync everysec the server writes once a second, and puts that off for up to two while the disk
+# is busy. Asking again writes once more, and then that is waited for: shorter waits could miss it each time.
+WAIT_FOR_DISK_S = 4.0
 
 
 @define
@@ -59,7 +62,7 @@ class DurableAppends:
         packet = [pending for pending in self._waiting if pending.durability == durability]
         self._waiting = [pending for pending in self._waiting if pending.durability != durability]
         waiting: Request[tuple[int, int]] = Request(
-            "Append", _words(durability), _copies, WAIT_S + self._reply_timeout_s
+            "Append", _words(durability), _copies, _wait_s(durability) + self._reply_timeout_s
         )
         self._wire.start(*(pending.request for pending in packet), waiting)
         waiting.future.add_done_callback(lambda future: self._confirmed(packet, future))
@@ -93,8 +96,12 @@ def _judged(wanted: Durability, reply: AppendReply, disk: int, replicas: int) ->
     return reply if enough else Unconfirmed(replicas, disk=disk > 0)
 
 
+def _wait_s(durability: Durability) -> float:
+    return WAIT_FOR_DISK_S if durability.disk else WAIT_S
+
+
 def _words(durability: Durability) -> Arguments:
-    wait_ms = round(WAIT_S * 1000)
+    wait_ms = round(_wait_s(durability) * 1000)
     if durability.disk:
         return "WAITAOF", 1, durability.replicas, wait_ms
     return "WAIT", durability.replicas, wait_ms

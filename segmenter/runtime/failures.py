@@ -229,10 +229,11 @@ def send_unknown(slot: PartitionSlot, timeout_s: float, cause: BaseException) ->
 
 def too_few_copies(slot: PartitionSlot, wanted: Durability | None, reply: Unconfirmed) -> SendUnknown:
     """It stands in the log, and may be lost with the server."""
+    disk = " and that the disks keep up" if wanted is not None and wanted.disk else ""
     return SendUnknown(
         f"the messages stand in {_place(slot)}, but {reply.replicas} replicas have them"
         f"{' on disk, and the server itself' if reply.disk else ''}, where {wanted} was asked for: "
-        "a failover may lose them; see that the replicas are connected",
+        f"a failover may lose them; see that the replicas are connected{disk}",
         stream=slot.stream,
         partition=slot.partition,
     )

@@ -137,6 +137,24 @@ def test_a_send_returns_when_it_is_on_disk() -> None:
         server.stop()
 
 
+def test_a_disk_that_is_written_once_a_second_is_asked_once_for_each_send() -> None:
+    """Asked again too early it would have to write once more, and each send would take two seconds."""
+    server = Server(newest(), "--appendonly", "yes", "--appendfsync", "everysec")
+
+    async def test() -> None:
+        async with Segmenter(server.url, namespace="shop") as segmenter:
+            orders = await opened(segmenter, Durability(disk=True))
+            for _ in range(3):
+                await orders.send("k", b"x")
+
+    try:
+        run(test)
+        with server.client as client:
+            assert client.info("commandstats")["cmdstat_waitaof"]["calls"] == 3
+    finally:
+        server.stop()
+
+
 @pytest.mark.parametrize(
     ("binary", "words"), [(newest, "appendonly"), (oldest, "unknown command")], ids=["no-aof", "redis-7.0"]
 )

@@ -154,4 +154,12 @@ SENDING = (
         "if count <= 0:",
         "if True:",
     ),
+    Mutant(
+        "disk that is asked again before it has had its time",
+        "P5",
+        "backends/segmenter_redis/durable.py",
+        "tests/integration/test_durability.py::test_a_disk_that_is_written_once_a_second_is_asked_once_for_each_send",
+        "WAIT_FOR_DISK_S = 4.0",
+        "WAIT_FOR_DISK_S = 1.0",
+    ),
 )
