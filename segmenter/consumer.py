@@ -63,9 +63,9 @@ class Consumer:
     async def __anext__(self) -> Message:
         """The next message that may start; waits for one. Ends when the consumer is shut down."""
         while True:
-            taken = self._pump.take(1, whole_batch=False)
-            if taken:
-                return taken[0]
+            message = self._pump.next()
+            if message is not None:
+                return message
             if self._closed:
                 raise StopAsyncIteration
             self._check()
@@ -97,7 +97,7 @@ class Consumer:
         deadline = None if timeout_s is None else loop.time() + timeout_s
         while True:
             self._check()
-            taken = self._pump.take(self._options.batch_size, whole_batch=True, one_partition=one_partition)
+            taken = self._pump.take(self._options.batch_size, one_partition=one_partition)
             left = None if deadline is None else deadline - loop.time()
             if taken or (left is not None and left <= 0):
                 return taken

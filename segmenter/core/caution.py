@@ -23,7 +23,7 @@ class Caution:
 
     def __init__(self, unclean: int = 0, horizon: int = 0, *, asked: bool = False) -> None:
         """Take what the claim tells: the unclean ends, their horizon, and whether there were requests."""
-        suspicious = unclean >= LIMIT_UNCLEAN
+        self.suspicious = suspicious = unclean >= LIMIT_UNCLEAN
         self._until = horizon if suspicious else 0  # the watermark from which on all is as usual ...
         self._redriven = suspicious and asked  # ... but for what is redriven
         self.trying = NOT_TRYING  # the mark: an ordinal

@@ -21,37 +21,34 @@ __all__ = ["Chains"]
 class Chains:
     """The chains of one partition. They hold something exactly while something linked is not settled."""
 
-    __slots__ = ("_delayed", "_fresh", "_left", "_ready", "_tails", "started")
+    __slots__ = ("_delayed", "_fresh", "_left", "_ready", "started", "tails")
 
     def __init__(self) -> None:
         self.started: dict[Message, float] = {}  # handed out -> when, oldest first
-        self._tails: dict[bytes, Message] = {}  # key -> the last of its chain
+        self.tails: dict[bytes, Message] = {}  # key -> the last of its chain
         self._fresh: deque[Message] = deque()
         self._ready: list[tuple[int, Message]] = []  # by ordinal
         self._delayed: list[tuple[float, int, Message]] = []  # by due time
         self._left = False  # what is handed out does not count any more
 
-    def __bool__(self) -> bool:
-        return bool(self._tails)
-
     def __contains__(self, key: bytes) -> bool:
-        return key in self._tails
+        return key in self.tails
 
     # --- links ------------------------------------------------------------------------------------------------------
 
     def link(self, message: Message) -> None:
         """Put a message behind those of its key."""
-        before = self._tails.get(message.raw_key)
+        before = self.tails.get(message.raw_key)
         if before is not None:
             message._before = before
             before._after = message
-        self._tails[message.raw_key] = message
+        self.tails[message.raw_key] = message
 
     def unlink(self, message: Message) -> None:
         """Take the head of a chain out; the next one may start."""
         after = message._after
         if after is None:
-            del self._tails[message.raw_key]
+            del self.tails[message.raw_key]
             return
         after._before = message._after = None
         if after._state == HELD:
@@ -59,7 +56,7 @@ class Chains:
 
     def cut(self, message: Message) -> list[Message]:
         """Take a whole chain out, head first."""
-        del self._tails[message.raw_key]
+        del self.tails[message.raw_key]
         chain = [message]
         while (after := chain[-1]._after) is not None:
             after._before = chain[-1]._after = None
@@ -77,7 +74,7 @@ class Chains:
             again._before._after = again
         after = again._after
         if after is None:
-            self._tails[message.raw_key] = again
+            self.tails[message.raw_key] = again
             return again
         after._before = again
         if after._state == STARTED:

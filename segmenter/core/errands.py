@@ -75,7 +75,7 @@ class Errands:
         self._lanes.changed()
 
     def _errand(self, underway: _Underway) -> Errand | None:
-        if self._lanes.unsettled >= LIMIT_IN_HAND:
+        if self._lanes.backlog.count >= LIMIT_IN_HAND:
             return None
         unstored = self._parking.unstored
         key = next((key for key in underway.keys if key not in self._lanes.chains and key not in unstored), None)

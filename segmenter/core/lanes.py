@@ -2,10 +2,9 @@
 
 Everything is counted in ordinals: the **watermark** is the ordinal below which all is settled, and what was settled
 ahead of it is kept as ranges. A commit stores both, so that whoever takes the partition over repeats nothing that was
-finished. What arrives waits as it came, and becomes a message when its turn comes. While nothing else is in hand, a
-batch goes out as a **run**: settled in the order of the log, as it mostly is, it costs a comparison and 0.2 us for each
-message. As soon as anything else is asked (another batch meanwhile, a message given back, set aside, or settled out of
-turn), what is left of the run is linked into **chains**, one for each key (``chains``), which cost 0.4 us.
+finished. What arrives waits as it came, and becomes a message when its turn comes. While nothing else is in hand, it
+goes out as a **run** (``runs``). As soon as anything else is asked (another message or batch meanwhile, one given back,
+set aside, or settled out of turn), what is left of the run is linked into **chains**, one for each key (``chains``).
 
 A message that is parked takes the chain behind it along, and what arrives later under its key follows (``aside``).
 """
@@ -14,19 +13,20 @@ A message that is parked takes the chain behind it along, and what arrives later
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Awaitable, Callable, Container, Iterable, Sequence
+from itertools import islice
 
 from segmenter.core.aside import Letter
+from segmenter.core.backlog import Backlog
 from segmenter.core.caution import Caution
 from segmenter.core.chains import Chains
 from segmenter.core.command import Entry
-from segmenter.core.continuity import Seen
 from segmenter.core.forward import Outgoing
 from segmenter.core.message import HELD, SETTLED, STALE, STARTED, Message
 from segmenter.core.parking import Parking, letter_behind, letter_of, message_of
 from segmenter.core.partition import Progress
 from segmenter.core.refusals import lost, out_of_order, stale
+from segmenter.core.runs import Run
 from segmenter.core.watermark import Watermark
 from segmenter.errors import ConsumerError
 
@@ -54,55 +54,58 @@ class KeyLanes:
         self.stream, self.group, self.partition, self.epoch = stream, group, partition, epoch
         self.consumer, self.forwarding = consumer, forwarding  # who hands out, by identity; settles by what is sent
         self.acked: Container[Message] = ()  # acknowledged in other threads, and still to be settled here
-        self.position = progress.offset  # id of the last entry offered: the place to read on from
-        self.version = self.unsettled = self.unsettled_bytes = 0  # the version rises with every change of the progress
+        self.backlog = Backlog(progress)  # counts all of a run, until nothing of it is left
         self.parking, self.caution = parking or Parking(), caution or Caution()
         self._clock, self._touched = clock, touched
         self._told = False  # that something was settled, since the progress was last asked for
         self._closed: Callable[[Message], ConsumerError] | None = None
-        self.mark, self._attempts = Watermark(progress), dict(progress.attempts)
-        self._next = self._drawn = progress.read  # ordinals of the next entry to be offered, and to be looked at
-        self._arrived: deque[Entry] = deque()  # what is between the two
-        self._run: list[Message] = []  # handed out while nothing else was in hand
-        self._run_end, self._run_at = 0, 0.0  # the ordinal behind it, and when it was handed out
-        self.chains = Chains()
+        self._mark, self._attempts = Watermark(progress), dict(progress.attempts)
+        self._changes = 0  # of the progress, but for what the watermark shows
+        self._run, self.chains = Run(), Chains()
         self._batch = 0
         self._taken_up: set[int] = set()  # ordinals of parked messages that are being handled once more
+
+    @property
+    def mark(self) -> Watermark:
+        """How far all is settled."""
+        if self._run.last is not None:
+            self._mark.rise_over(self._run.last)
+            self._run.last = None
+        return self._mark
+
+    @property
+    def version(self) -> int:
+        """It rises with every change of the progress."""
+        return self.mark.read + self._changes
 
     # --- what comes in ----------------------------------------------------------------------------------------------
 
     def offer(self, entries: Sequence[Entry]) -> None:
         """Take in entries that follow those taken in before; what a former owner had finished is passed over."""
-        counted = self.mark.unfinished(self._next, entries)
-        self.unsettled += len(counted)
-        self.unsettled_bytes += sum([len(fields[3]) for _, fields in counted])
-        self._arrived.extend(entries)
-        self._next += len(entries)
-        self.position = entries[-1][0] if entries else self.position
+        self.backlog.extend(entries, self.mark.unfinished(self.backlog.end, entries))
         self._pass_over()
         if self.parking.counts:
             self._draw_all()
 
     def _pass_over(self) -> None:
         """What a former owner had finished waits for nobody once it is first."""
-        while self._arrived and self.mark.finished(self._drawn):
+        while self.backlog.entries and self.mark.finished(self.backlog.first):
             self._draw()
 
     def _draw_all(self) -> None:
         """While keys are parked, what arrives under them is parked at once."""
         self._link_run()
-        while self._arrived:
+        while self.backlog.entries:
             if (message := self._draw()) is not None:
                 self.chains.queue(message)
 
     def _draw(self) -> Message | None:
         """Make a message of what arrived first, and link it; nothing if it was finished before, or is parked."""
-        entry_id, fields = self._arrived.popleft()
-        ordinal, self._drawn = self._drawn, self._drawn + 1
+        ordinal, (entry_id, fields) = self.backlog.first, self.backlog.pop()
         self.mark.take_in(entry_id)
         if self.mark.finished(ordinal):
             self.mark.advance()
-            self.version += 1
+            self._changes += 1
             return None
         headers = fields[5] if len(fields) > 4 else b""  # noqa: PLR2004 - key, data, then headers
         attempt = self._attempts.get(ordinal, 0) + 1
@@ -122,8 +125,7 @@ class KeyLanes:
             self.chains.link(message)
             self.chains.queue(message)
             self._taken_up.add(letter.ordinal)
-            self.unsettled += 1
-            self.unsettled_bytes += len(letter.data)
+            self.backlog.add(1, len(letter.data))
 
     def discard(self, letters: Sequence[Letter]) -> None:
         """Have parked letters taken back that nobody will handle."""
@@ -133,55 +135,61 @@ class KeyLanes:
 
     def changed(self) -> None:
         """Something is to be stored that is not about a message in hand."""
-        self.version += 1
+        self._changes += 1
         self._touched()
 
     # --- what goes out ----------------------------------------------------------------------------------------------
 
+    def next(self) -> Message | None:
+        """Hand out one message that may start."""
+        if self._closed is not None:
+            return None
+        if self.caution.suspicious and self._careful:
+            return self._next_alone()
+        now = self._clock()
+        if self._plain:
+            return self._run.begin_with_one(self, self.backlog, now)
+        if self._run.messages:
+            self._link_run()
+        self.chains.wake(now)
+        if (message := self._startable(whole_batch=False)) is not None:
+            self.chains.start(message, now, 0)
+        return message
+
     def take(self, limit: int, *, whole_batch: bool = False) -> list[Message]:
         """Hand out up to ``limit`` messages that may start; ``whole_batch``: a key may come several times, in order."""
+        if limit == 1 or not whole_batch or (self.caution.suspicious and self._careful):
+            return list(islice(iter(self.next, None), limit))
         if self._closed is not None:
             return []
-        now, self._batch = self._clock(), self._batch + 1
-        if self.caution.applies(self.mark.read, redriving=bool(self._taken_up)):
-            return self._take_alone(now)
-        if self._run:
+        self._batch += 1
+        if not self._plain:
             self._link_run()
-        elif not self.chains and (whole_batch or limit == 1) and (run := self._take_run(limit, now)):
-            return run
-        return self._take_heads(limit, now, whole_batch=whole_batch)
+            return self._take_batch(limit)
+        return self._run.begin(self, self.backlog, limit, self._batch, self._clock())
 
-    def _take_run(self, limit: int, now: float) -> list[Message]:
-        """Hand out what arrived first, without linking it; nothing if that is not as simple as it mostly is."""
-        arrived, inherited, batch = self._arrived, self.mark.inherited, self._batch
-        run, ordinal = list[Message](), self._drawn
-        while arrived and len(run) < limit and ordinal >= inherited and not self._attempts:
-            entry_id, fields = arrived.popleft()
-            headers = fields[5] if len(fields) > 4 else b""  # noqa: PLR2004
-            message = Message(self, ordinal, entry_id, fields[1], fields[3], headers, 1)
-            message._state = STARTED
-            message.batch = batch
-            run.append(message)
-            ordinal += 1
-        self._drawn = self._run_end = ordinal
-        self._run, self._run_at = run, now
-        return run
+    @property
+    def _plain(self) -> bool:
+        """Whether nothing is in hand, and nothing of what arrived needs a closer look, as it mostly is."""
+        if self._run.messages or not self.backlog.entries or self.chains.tails or self._attempts:
+            return False
+        return self.backlog.first >= self._mark.inherited
 
-    def _take_heads(self, limit: int, now: float, *, whole_batch: bool) -> list[Message]:
-        chains, batch, taken = self.chains, self._batch, list[Message]()
+    def _take_batch(self, limit: int) -> list[Message]:
+        chains, now, batch, taken = self.chains, self._clock(), self._batch, list[Message]()
         chains.wake(now)
-        while len(taken) < limit and (message := self._startable(whole_batch=whole_batch)) is not None:
+        while len(taken) < limit and (message := self._startable(whole_batch=True)) is not None:
             chains.start(message, now, batch)
             taken.append(message)
             after = message._after
-            if whole_batch and after is not None and after._state == HELD:
+            if after is not None and after._state == HELD:
                 chains.make_ready(after)
         return taken
 
     def _startable(self, *, whole_batch: bool) -> Message | None:
         """The next message whose key allows it; those that are passed over are reached through their predecessors."""
         chains = self.chains
-        while chains.waiting or self._arrived:
+        while chains.waiting or self.backlog.entries:
             message = chains.pop() if chains.waiting else self._draw()
             if message is None or message._state == STALE:
                 continue
@@ -191,16 +199,21 @@ class KeyLanes:
             message._state = HELD
         return None
 
-    def _take_alone(self, now: float) -> list[Message]:
+    def _next_alone(self) -> Message | None:
         """Hand out the one whose mark is stored, or mark the next one."""
+        now = self._clock()
         if (marked := self.caution.take()) is not None:
-            self.chains.start(marked, now, self._batch)
-            return [marked]
+            self.chains.start(marked, now, 0)
+            return marked
         self.chains.wake(now)
         if not (self.caution.waits or self.in_flight) and (message := self._startable(whole_batch=False)) is not None:
             self.caution.mark(message)
             self.changed()
-        return []
+        return None
+
+    @property
+    def _careful(self) -> bool:
+        return self.caution.applies(self.mark.read, redriving=bool(self._taken_up))
 
     @property
     def due(self) -> float | None:
@@ -210,33 +223,37 @@ class KeyLanes:
     @property
     def startable(self) -> bool:
         """Whether something is waiting that may be able to start now."""
-        careful = self.caution.applies(self.mark.read, redriving=bool(self._taken_up))
-        if self._closed is not None or (careful and (self.in_flight or self.caution.waits)):
+        if self._closed is not None:
             return False
-        return bool(self._arrived) or self.chains.waiting or self.caution.ready
+        if self.caution.suspicious and self._careful and (self.in_flight or self.caution.waits):
+            return False
+        return bool(self.backlog.entries) or self.chains.waiting or self.caution.ready
 
     @property
     def in_flight(self) -> int:
         """How many messages are handed out and not settled."""
-        return len(self.chains.started) + (self._run_end - self.mark.read if self._run else 0)
+        return len(self.chains.started) + len(self._run.messages)
 
     @property
     def waiting_keys(self) -> list[str]:
         """The keys of the messages that are handed out and not settled."""
-        unsettled = self._run[-self.in_flight :] if self._run else self.chains.started
-        return [message.key for message in unsettled]
+        return [message.key for message in self._run.messages or self.chains.started]
 
     @property
     def oldest_start(self) -> float | None:
         """When the oldest message in flight was handed out."""
-        return self._run_at if self._run else next(iter(self.chains.started.values()), None)
+        return self._run.at if self._run.messages else next(iter(self.chains.started.values()), None)
 
     # --- what becomes of it -----------------------------------------------------------------------------------------
 
     def settle(self, message: Message) -> None:
         """Acknowledge a message (see ``Message.ack``)."""
-        if self._run and message.ordinal == self.mark.read and message._state == STARTED:
-            self._settle_next(message)
+        run = self._run
+        if run.messages and run.messages[0] is message:
+            run.last = run.messages.popleft()
+            message._state = SETTLED
+            if not (run.messages and self._told):
+                self._run_moved(run)
         elif not self._ended(message):
             self._finish(message, SETTLED)
             self.chains.unlink(message)
@@ -244,36 +261,24 @@ class KeyLanes:
             self._pass_over()
             self._touched()
 
-    def _settle_next(self, message: Message) -> None:
-        """Settle the next message of the run."""
-        message._state = SETTLED
-        mark = self.mark
-        mark.read += 1
-        mark.offset = message.entry_id
-        self.version += 1
-        if mark.read == self._run_end:
-            run, self._run = self._run, []
-            self._leave(run)
-            self._pass_over()
+    def _run_moved(self, run: Run) -> None:
+        """Tell of it, once until somebody looks, and when nothing is left to do."""
+        if not run.messages:
+            self.backlog.settled(run.length, run.size_bytes)
+        if not (self._told and (run.messages or self.backlog.entries)):
+            self._told = True
             self._touched()
-        elif not self._told:
-            self._told = True  # once is enough, until somebody has looked
-            self._touched()
-
-    def _leave(self, settled: Sequence[Message]) -> None:
-        """Count what the run has settled."""
-        self.unsettled -= len(settled)
-        self.unsettled_bytes -= sum([len(message.data) for message in settled])
 
     def _link_run(self) -> None:
         """Something else is asked: what is left of the run goes the other way."""
-        if self._run:
-            left, run, self._run = self.in_flight, self._run, []
-            self._leave(run[:-left])
-            for message in run[-left:]:
-                self.mark.take_in(message.entry_id)
+        run, mark = self._run, self.mark
+        if run.messages:
+            left = run.break_off()
+            self.backlog.settled(run.length, run.size_bytes)
+            for message in left:
+                mark.take_in(message.entry_id)
                 self.chains.link(message)
-                self.chains.started[message] = self._run_at
+                self.chains.started[message] = run.at
 
     def _ended(self, message: Message) -> bool:
         """Whether a message was settled or set aside before; otherwise it must be one that may be."""
@@ -289,12 +294,11 @@ class KeyLanes:
     def _finish(self, message: Message, state: int) -> None:
         message._state = state
         self.chains.started.pop(message, None)
-        self.unsettled -= 1
-        self.unsettled_bytes -= len(message.data)
+        self.backlog.settled(1, len(message.data))
 
     def _count(self, message: Message, *, still_parked: bool = False) -> None:
         ordinal = message.ordinal
-        self.version += 1
+        self._changes += 1
         if self._attempts:
             self._attempts.pop(ordinal, None)
         if ordinal == self.caution.trying:
@@ -363,7 +367,7 @@ class KeyLanes:
 
     def take_back_before(self, handed_out: float) -> list[Message]:
         """Take back what was handed out at or before a time and is not settled; it will be handed out again."""
-        if self._run_at <= handed_out:
+        if self._run.at <= handed_out:
             self._link_run()
         late = [message for message, at in self.chains.started.items() if at <= handed_out]
         for message in late:
@@ -388,11 +392,6 @@ class KeyLanes:
         self.stop()
         self._closed = lost
         self.chains.leave(forwarded_too=True)
-
-    @property
-    def seen(self) -> Seen:
-        """How far the log has been read."""
-        return Seen(self.position, self._next)
 
     def progress(self, also: Iterable[int] = ()) -> Progress:
         """What to store now, or what it will be when some more ordinals are settled."""

@@ -16,7 +16,7 @@ LIMIT_CURSORS = 64  # of one read; with more partitions they take turns
 
 def has_room(lanes: KeyLanes, messages: int, size_bytes: int) -> bool:
     """Whether more of a partition may be read: unsettled messages and their bytes are below the read-ahead."""
-    below = lanes.unsettled < messages and lanes.unsettled_bytes < size_bytes
+    below = lanes.backlog.count < messages and lanes.backlog.size_bytes < size_bytes
     return below and not (lanes.mark.scattered or lanes.parking.full or lanes.parking.pressing)
 
 
@@ -37,7 +37,7 @@ class Plan:
         return [
             (lanes, entries)
             for cursor, lanes in zip(self.read.cursors[1:], self.holds, strict=True)
-            if (entries := reply.get(cursor.log)) and lanes.position == cursor.after
+            if (entries := reply.get(cursor.log)) and lanes.backlog.position == cursor.after
         ]
 
 
@@ -46,5 +46,5 @@ def plan(events: Cursor, holds: Sequence[KeyLanes], *, turn: int, count: int, wa
     if len(holds) > LIMIT_CURSORS:
         first = turn * LIMIT_CURSORS % len(holds)
         holds = (*holds, *holds)[first : first + LIMIT_CURSORS]
-    cursors = [Cursor(PartitionSlot(lanes.stream, lanes.partition), lanes.position) for lanes in holds]
+    cursors = [Cursor(PartitionSlot(lanes.stream, lanes.partition), lanes.backlog.position) for lanes in holds]
     return Plan(Read((events, *cursors), count, wait_s), tuple(holds))

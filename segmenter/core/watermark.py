@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 from segmenter.core.command import Entry
+from segmenter.core.message import Message
 from segmenter.core.partition import Progress, Ranges
 from segmenter.core.ranges import RangeSet
 
@@ -50,6 +51,10 @@ class Watermark:
             return
         self._ahead.add(ordinal)
         self.advance()
+
+    def rise_over(self, message: Message) -> None:
+        """All is settled up to this message, of which nothing was in hand."""
+        self.read, self.offset = message.ordinal + 1, message.entry_id
 
     def advance(self) -> None:
         """Rise over what was finished ahead."""

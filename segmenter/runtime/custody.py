@@ -37,6 +37,7 @@ class Custody:
         hooks: Hooks,
         host: Host,
         *,
+        patience_s: float,
         touched: Callable[[Holding], None],
         observe: Callable[[Observation], None],
         pump: Wakeable,
@@ -46,6 +47,7 @@ class Custody:
         self._holdings = holdings
         self._hooks = hooks
         self._host = host
+        self._patience_s = patience_s  # that a commit may be without an answer before its partition starts nothing more
         self._touched = touched
         self._observe = observe
         self._pump = pump
@@ -62,6 +64,7 @@ class Custody:
             member,
             grant,
             clock=self._host.clock,
+            patience_s=self._patience_s,
             touched=self._touched,
             consumer=self._pump,
             place=self._place,
@@ -83,7 +86,7 @@ class Custody:
         elif grant.first > grant.progress.read:
             self._observe(Gap(member, partition, grant.first - grant.progress.read))
         if cut is None:
-            ahead = tuple(seen for seen in memory.places if not seen.reached_by(holding.lanes.seen))
+            ahead = tuple(seen for seen in memory.places if not seen.reached_by(holding.lanes.backlog.seen))
             holding.earlier = Memory(ahead)
 
     def tell_cut(self, member: str, partition: int, cut: Cut) -> None:

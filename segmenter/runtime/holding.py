@@ -39,6 +39,7 @@ class Holding:
         grant: Claimed,
         *,
         clock: Callable[[], float],
+        patience_s: float = math.inf,
         touched: Callable[[Holding], None],
         consumer: object = None,
         place: object = None,
@@ -75,9 +76,10 @@ class Holding:
         self.looked_at = clock()  # ... and when it was last asked what others want of it
         self.dirty_since = math.inf  # when the progress first differed from what is stored
         self._clock = clock
+        self._patience_s = patience_s
         self._group = group
         self._full = False
-        self._stored = self.lanes.version if grant.progress.offset == self.lanes.position else BEFORE_ANY
+        self._stored = self.lanes.version if grant.progress.offset == self.lanes.backlog.position else BEFORE_ANY
         self._number = 0
         self._settled = Seen(grant.progress.offset, grant.progress.read)  # as stored
         self._pending: tuple[Commit, int] | None = None  # and the version it carries
@@ -97,17 +99,17 @@ class Holding:
 
     def offer(self, entries: Sequence[Entry]) -> Cut | None:
         """Take entries in; tell what they show to be lost of what was read under an earlier hold."""
-        before = self.lanes.seen
+        before = self.lanes.backlog.seen
         self.lanes.offer(entries)
         if not self.earlier.places:
             return None
-        self.earlier, cut = self.earlier.compare(entries, before, self.lanes.seen)
+        self.earlier, cut = self.earlier.compare(entries, before, self.lanes.backlog.seen)
         return cut
 
     @property
     def memory(self) -> Memory:
         """What a later hold is to be compared with."""
-        return Memory((self._settled, self.lanes.seen))
+        return Memory((self._settled, self.lanes.backlog.seen))
 
     def _forward(self, message: Message, outgoing: Outgoing) -> asyncio.Future[None]:
         return self.forwards.add(message, outgoing)
@@ -141,9 +143,10 @@ class Holding:
         terms = (outgoing.records, outgoing.capacity, outgoing.layout, outgoing.overflow)
         return Forward(Crossing(self.slot, outgoing.there), commit, *terms)
 
-    def unconfirmed(self, for_s: float) -> bool:
-        """Whether a commit has been without an answer for so long that nothing more should be started."""
-        return self._clock() - self._asked_at > for_s
+    def may_start(self, now: float) -> bool:
+        """Whether anything of it may be started: not while a commit has been without an answer for long."""
+        unconfirmed = now - self._asked_at > self._patience_s
+        return not (unconfirmed or self.paused or self.hooks or self.draining)
 
     def committed(self, commit: Commit) -> None:
         """The commit in flight was stored."""

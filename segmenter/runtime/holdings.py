@@ -15,12 +15,10 @@ __all__ = ["Holdings"]
 class Holdings:
     """All holdings by partition; ``available`` is set while one of them may have something to hand out."""
 
-    def __init__(self, clock: Callable[[], float], patience_s: float) -> None:
-        """Take the clock, and how long a commit may be without an answer before its partition starts nothing more."""
+    def __init__(self, clock: Callable[[], float]) -> None:
         self.available = asyncio.Event()
         self.offered: Callable[[Holding], None] | None = None  # told of it instead, if there is somebody to tell
         self._clock = clock
-        self._patience_s = patience_s
         self._held: dict[int, Holding] = {}
         self._candidates: deque[Holding] = deque()
         self._paused: set[int] = set()
@@ -86,31 +84,31 @@ class Holdings:
             self._candidates.append(holding)
             self.available.set()
 
-    def take(
-        self, limit: int, *, whole_batch: bool, one_partition: bool = False, of: Holding | None = None
-    ) -> list[Message]:
-        """Hand out up to ``limit`` messages, of one holding or of several in turn."""
-        if of is not None:
-            return self._take_of(of, limit, whole_batch)
+    def next(self, now: float) -> Message | None:
+        """Hand out one message, of the holdings in turn."""
+        while self._candidates:
+            holding = self._candidates[0]
+            if holding.may_start(now) and (message := holding.lanes.next()) is not None:
+                self._candidates.rotate(-1)
+                return message
+            self._unlist(holding)
+        self.available.clear()
+        return None
+
+    def take(self, limit: int, now: float, *, one_partition: bool) -> list[Message]:
+        """Hand out a batch of up to ``limit`` messages, of several holdings in turn."""
         taken: list[Message] = []
         while self._candidates and len(taken) < limit and not (taken and one_partition):
             holding = self._candidates[0]
-            some = self._take_of(holding, limit - len(taken), whole_batch)
-            taken += some
-            if some and holding.lanes.startable:
+            some = holding.lanes.take(limit - len(taken), whole_batch=True) if holding.may_start(now) else []
+            if some:
+                taken += some
                 self._candidates.rotate(-1)
             else:
                 self._unlist(holding)
         if not self._candidates:
             self.available.clear()
         return taken
-
-    def _take_of(self, holding: Holding, limit: int, whole_batch: bool) -> list[Message]:
-        return holding.lanes.take(limit, whole_batch=whole_batch) if self.open(holding) else []
-
-    def open(self, holding: Holding) -> bool:
-        """Whether anything of a holding may be started."""
-        return not (holding.paused or holding.hooks or holding.draining or holding.unconfirmed(self._patience_s))
 
     def _unlist(self, holding: Holding) -> None:
         if holding.listed:

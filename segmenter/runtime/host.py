@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, Protocol
 
 from attrs import frozen
@@ -57,7 +58,7 @@ def in_task(coroutine: Coroutine[Any, Any, None]) -> Callable[[], Coroutine[Any,
 def _boot_clock() -> Callable[[], float]:
     """A clock that goes on while the machine sleeps, so that a laptop's lid does not stretch a lease."""
     boottime = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic if boottime is None else lambda: time.clock_gettime(boottime)
+    return time.monotonic if boottime is None else partial(time.clock_gettime, boottime)
 
 
 @frozen

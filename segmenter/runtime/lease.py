@@ -72,9 +72,13 @@ class Lease:
 
     @property
     def valid(self) -> bool:
-        """Whether anything may be handed out, started or committed; readable in any thread."""
+        """Whether anything may be committed."""
+        return self.holds(self._clock())
+
+    def holds(self, now: float) -> bool:
+        """Whether anything may be handed out, started or committed at this time; to be asked in any thread."""
         patient = self._patient
-        return patient is not None and self._clock() < patient.pulse.lease_until
+        return patient is not None and now < patient.pulse.lease_until
 
     @property
     def over(self) -> bool:

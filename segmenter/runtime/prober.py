@@ -82,5 +82,5 @@ class Prober:
     def _sound(holding: Holding, probed: Probed) -> bool:
         """Whether it is still ours, nothing was rolled back, and nothing was dropped that is not settled."""
         mine = probed.epoch == holding.grant.epoch and probed.intact
-        beyond = parse_position(holding.lanes.position) > parse_position(probed.end)
+        beyond = parse_position(holding.lanes.backlog.position) > parse_position(probed.end)
         return mine and not beyond and probed.first <= max(probed.progress.read, holding.grant.first)

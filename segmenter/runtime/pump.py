@@ -67,14 +67,16 @@ class Pump:
         self._options = options
         self._session = session
         self._host = host
+        self._clock = host.clock
         self._hooks = hooks
         self._loop = asyncio.get_running_loop()
-        self._holdings = Holdings(host.clock, LEASE_SHARE * options.session_timeout_s)
+        self._holdings = Holdings(host.clock)
         self._custody = Custody(
             slot,
             self._holdings,
             hooks,
             host,
+            patience_s=LEASE_SHARE * options.session_timeout_s,
             touched=self._touched,
             observe=self._observe,
             pump=self,
@@ -97,7 +99,7 @@ class Pump:
         self._driver = Driver(ties, self._new_member(document), self._custody, host.clock)
         self._lease = self._new_lease(heart)
         self._alarm = Alarm(host.clock)
-        self._standstill = Standstill(self._holdings, host.clock)
+        self._standstill = Standstill(self._holdings)
         self._patience_s = options.max_processing_time_s  # until a message that is not settled is taken back
         self._leaving = False
         self._admitted: asyncio.Future[None] = self._loop.create_future()
@@ -145,23 +147,34 @@ class Pump:
     @property
     def open(self) -> bool:
         """Whether messages may be started, those handed out before included; readable in any thread."""
-        return self._lease.valid and not self._leaving
+        return not self._leaving and self._lease.holds(self._clock())
 
     def may_start(self, holding: Holding) -> bool:
-        """Whether a message of a holding that was handed out may be started."""
-        return self.open and self._holdings.open(holding)
+        """Whether messages of a holding may be started, those handed out before included."""
+        now = self._clock()
+        return not self._leaving and self._lease.holds(now) and holding.may_start(now)
 
-    def take(
-        self, limit: int, *, whole_batch: bool, one_partition: bool = False, of: Holding | None = None
-    ) -> list[Message]:
-        """Hand out what may start now, of one holding or of all in turn; nothing once the lease is over."""
-        if not self.open:
-            self._holdings.available.clear()
-            return []
-        taken = self._holdings.take(limit, whole_batch=whole_batch, one_partition=one_partition, of=of)
+    def next(self) -> Message | None:
+        """Hand out one message that may start now; nothing once the lease is over."""
+        now = self._clock()
+        if not self._hands_out(now) or (message := self._holdings.next(now)) is None:
+            return None
+        self._standstill.moved(now)
+        return message
+
+    def take(self, limit: int, *, one_partition: bool = False) -> list[Message]:
+        """Hand out a batch of what may start now; nothing once the lease is over."""
+        now = self._clock()
+        taken = self._holdings.take(limit, now, one_partition=one_partition) if self._hands_out(now) else []
         if taken:
-            self._standstill.moved()
+            self._standstill.moved(now)
         return taken
+
+    def _hands_out(self, now: float) -> bool:
+        if not self._leaving and self._lease.holds(now):
+            return True
+        self._holdings.available.clear()
+        return False
 
     async def available(self, timeout_s: float | None) -> None:
         """Wait until ``take`` may have something, or the pump has ended, or the time is over."""
@@ -243,7 +256,7 @@ class Pump:
     # --- a turn -----------------------------------------------------------------------------------------------------
 
     def _turn(self) -> None:
-        now = self._lease.turned_at = self._host.clock()
+        now = self._lease.turned_at = self._clock()
         self._watch_time(now)
         self._driver.catch_up()
         if self.ended.is_set():
@@ -286,9 +299,10 @@ class Pump:
 
         This runs for every message, so whatever is done once for many of them stands behind a condition.
         """
-        self._standstill.moved()
+        now = self._clock()
+        self._standstill.moved(now)
         if holding.dirty_since == math.inf:
-            holding.dirty_since = now = self._host.clock()
+            holding.dirty_since = now
             if now + self._options.commit_interval_s < self._alarm.at:
                 self.wake()
         if holding.lanes.startable:

@@ -34,7 +34,6 @@ __all__ = ["Runner"]
 
 TURN_S = 0.005  # that slots go on without giving others their turn
 PAUSE_S = 0.05  # before looking again whether a message may start
-LIMIT_AHEAD = 16  # messages taken together where they are handled one at a time: it saves a sixth of the work
 LOOK_S = 1.0  # between two looks at the slots, at most
 SHORTEST_S = 0.001  # so that a clock behind the loop's cannot make a loop without an end
 
@@ -69,10 +68,7 @@ class Runner:
         )
         self._invoke = handling.invoke
         self._concurrency = handling.key_concurrency
-        self._batch = handling.batch is not None
-        # One key at a time is one message at a time, in the order of the log: some may be taken together.
-        self._whole = self._batch or handling.key_concurrency == 1
-        self._portion = handling.batch or (LIMIT_AHEAD if self._whole else 1)
+        self._batch = handling.batch
         self._attempts = handling.retry.attempts
         self._timer: asyncio.TimerHandle | None = None
         self._turned_at = -math.inf  # when a turn of the event loop began, a short while ago
@@ -133,40 +129,56 @@ class Runner:
     def _offered(self, holding: Holding) -> None:
         """Something of a holding may start. While it is listed, somebody sees to it, and it is not offered."""
         crew = self._crews.get(holding.partition)
-        if crew is None and (taken := self._pump.take(self._portion, whole_batch=self._whole, of=holding)):
+        if crew is None and self._pump.may_start(holding):
             crew = self._crews[holding.partition] = Crew(holding)
-            self._start(crew, taken)
         if crew is not None:
             self._fill(crew)
 
     def _fill(self, crew: Crew) -> None:
-        while len(crew.slots) < self._concurrency and (taken := self._next(crew)):
-            self._start(crew, taken)
+        """Start as many slots as there are, once each of those has found something to do.
+
+        So a handler that never waits for anything is called by one or two slots, whatever there is to do, and one that
+        does soon has as many as there may be.
+        """
+        present = len(crew.slots)
+        if not crew.beginning and self._may_start(crew):
+            for _ in range(min(max(1, present), self._concurrency - present)):
+                self._start(crew)
         crew.holding.listed = len(crew.slots) >= self._concurrency
 
-    def _start(self, crew: Crew, taken: list[Message]) -> None:
+    def _start(self, crew: Crew) -> None:
         slot = Slot(crew)
         crew.slots.add(slot)
-        slot.task = self._loop.create_task(self._work(slot, taken))
+        crew.beginning += 1
+        slot.task = self._loop.create_task(self._work(slot))
         slot.task.add_done_callback(lambda task: self._ended(slot, task))
 
-    def _next(self, crew: Crew) -> list[Message]:
-        return [] if crew.overdue else self._pump.take(self._portion, whole_batch=self._whole, of=crew.holding)
-
-    async def _work(self, slot: Slot, taken: list[Message]) -> None:
+    async def _work(self, slot: Slot) -> None:
         """Handle one message or batch after the other, until nothing may start or the slot is told to end."""
         crew = slot.crew
-        while taken:
-            if len(taken) == 1:
+        slot.begin()
+        while slot.why is None and (taken := self._take(crew)):
+            if not (crew.holding.listed or crew.beginning) and crew.holding.lanes.startable:
+                self._fill(crew)
+            if self._batch is None:
                 await self._handle(slot, taken)
             else:
-                await self._handle_in_turn(slot, portions_of(taken) if self._batch else ([each] for each in taken))
+                await self._handle_in_turn(slot, portions_of(taken))
             if slot.started_at - self._turned_at > TURN_S:
                 await self._give_way(slot)
-            taken = [] if slot.why else self._next(crew)
             crew.holding.listed = len(crew.slots) >= self._concurrency
-            if not crew.holding.listed and crew.holding.lanes.startable:
-                self._fill(crew)
+
+    def _take(self, crew: Crew) -> list[Message]:
+        if not self._may_start(crew):
+            return []
+        lanes = crew.holding.lanes
+        if self._batch is not None:
+            return lanes.take(self._batch, whole_batch=True)
+        message = lanes.next()
+        return [] if message is None else [message]
+
+    def _may_start(self, crew: Crew) -> bool:
+        return not crew.overdue and self._pump.may_start(crew.holding)
 
     async def _give_way(self, slot: Slot) -> None:
         """Handlers that never wait for anything would keep everything else, commits included, from having a turn."""
@@ -180,7 +192,7 @@ class Runner:
         self._turning, self._turned_at = False, self._clock()
 
     async def _handle_in_turn(self, slot: Slot, portions: Iterable[list[Message]]) -> None:
-        """Handle what was handed out together one after the other, each only if it may still start."""
+        """Handle the portions of a batch one after the other, each only if it may still start."""
         for portion in portions:
             if not await self._may_go_on(slot):
                 return
@@ -240,10 +252,12 @@ class Runner:
     def _ended(self, slot: Slot, task: asyncio.Task[None]) -> None:
         """A slot has nothing more to do."""
         crew = slot.crew
+        slot.begin()
         crew.slots.discard(slot)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(as_segmenter_error(error))
-        if crew.slots:
+        crew.holding.listed = False
+        if crew.slots and crew.holding.lanes.startable:
             self._fill(crew)
         self._dissolve(crew)
 

@@ -18,11 +18,12 @@ Why = Literal["overdue", "drained", "lost"]
 class Crew:
     """The slots at work for one holding."""
 
-    __slots__ = ("cancel_at", "holding", "overdue", "slots")
+    __slots__ = ("beginning", "cancel_at", "holding", "overdue", "slots")
 
     def __init__(self, holding: Holding) -> None:
         self.holding = holding
         self.slots: set[Slot] = set()
+        self.beginning = 0  # slots that were started, and have not had their first turn
         self.overdue = 0  # handlers that were cancelled for the time they took, and are still there
         self.cancel_at = math.inf  # when those still at work are cancelled, since the partition is to move
 
@@ -30,16 +31,23 @@ class Crew:
 class Slot:
     """Whoever handles one message at a time."""
 
-    __slots__ = ("cancelled_at", "crew", "messages", "started_at", "stuck", "task", "why")
+    __slots__ = ("_begun", "cancelled_at", "crew", "messages", "started_at", "stuck", "task", "why")
 
     def __init__(self, crew: Crew) -> None:
         self.crew = crew
         self.started_at = math.inf  # the handler that is at work
+        self._begun = False
         self.messages: list[Message] = []
         self.cancelled_at = math.inf
         self.why: Why | None = None  # it was cancelled
         self.stuck = False
         self.task: asyncio.Task[None]
+
+    def begin(self) -> None:
+        """It has its first turn, or will never have one."""
+        if not self._begun:
+            self._begun = True
+            self.crew.beginning -= 1
 
 
 def portions_of(batch: Iterable[Message]) -> Iterator[list[Message]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 from segmenter.runtime.holdings import Holdings
 
@@ -15,9 +14,8 @@ STALLED_S = 1.0  # without a message handed out or settled, while some are in fl
 class Standstill:
     """Tells the keys that everything waits for, once each time that nothing moves; handlers may take long."""
 
-    def __init__(self, holdings: Holdings, clock: Callable[[], float]) -> None:
+    def __init__(self, holdings: Holdings) -> None:
         self._holdings = holdings
-        self._clock = clock
         self._moved_at = math.inf  # inf once it was told
 
     @property
@@ -25,10 +23,10 @@ class Standstill:
         """When it will be one, unless something moves."""
         return self._moved_at + STALLED_S
 
-    def moved(self) -> None:
+    def moved(self, now: float) -> None:
         """A message was handed out or settled."""
         if self._holdings.offered is None:
-            self._moved_at = self._clock()
+            self._moved_at = now
 
     def keys(self, now: float) -> tuple[str, ...]:
         """The keys waited for, if it is one and has not been told."""

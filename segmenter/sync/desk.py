@@ -153,7 +153,7 @@ class Desk:
 
     def lay_out(self, batch: int) -> bool:
         """Put on the tray what may be started, in whole batches if there is enough; tell whether there is anything."""
-        taken = self._pump.take(max(batch, self._appetite // batch * batch), whole_batch=True)
+        taken = self._pump.take(max(batch, self._appetite // batch * batch))
         if taken:
             self._tray.extend(taken)
             if self._tray_ends is None:
@@ -265,9 +265,10 @@ class LentLanes(KeyLanes):
 
     # --- what differs in the loop's thread --------------------------------------------------------------------------
 
-    def _take_run(self, limit: int, now: float) -> list[Message]:
-        """Link whatever is handed out: it goes on from here in other batches than it was taken in."""
-        return []
+    @property
+    def _plain(self) -> bool:
+        """Nothing is: what is handed out is linked, as it goes on from here in other batches than it was taken in."""
+        return False
 
     def put_back(self, message: Message) -> None:
         """Undo that a message was handed out."""

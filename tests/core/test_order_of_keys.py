@@ -124,7 +124,7 @@ def test_a_run_that_is_settled_in_the_order_of_the_log_leaves_nothing_in_hand() 
     lanes = Lanes("aabc")
     for message in lanes.take(3, whole_batch=True):
         message.ack()
-    assert (lanes.kept.progress(), lanes.kept.in_flight, lanes.kept.unsettled) == (Progress(b"3-0", 3), 0, 1)
+    assert (lanes.kept.progress(), lanes.kept.in_flight, lanes.kept.backlog.count) == (Progress(b"3-0", 3), 0, 1)
 
 
 @pytest.mark.parametrize("settled", [0, 1, 2])
@@ -138,7 +138,7 @@ def test_a_run_that_is_interrupted_goes_on_key_by_key(settled: int) -> None:
     rest = lanes.take()  # the last of b: startable only where the first of b is settled
     assert places(rest) == ([3] if settled == 2 else [])
     run[2].nack() if settled == 2 else run[settled].nack()
-    assert lanes.kept.unsettled == 4 - settled
+    assert lanes.kept.backlog.count == 4 - settled
     again = drain(lanes)
     for message in (*run, *rest):
         if message.ordinal not in again and not message.settled:

@@ -131,7 +131,7 @@ class _Play:
         self.holding = Holding(
             slot, GROUP.group, held.member, held.grant, clock=lambda: 0.0, touched=lambda holding: None
         )
-        self.holding.offer(log_of(held.keys).after(self.holding.lanes.position, len(held.keys)))
+        self.holding.offer(log_of(held.keys).after(self.holding.lanes.backlog.position, len(held.keys)))
         for what in held.done:
             self._do(what)
 

@@ -50,7 +50,7 @@ class Play:
         self.holding = Holding(
             slot, GROUP.group, work.member, work.grant, clock=lambda: 0.0, touched=lambda holding: None
         )
-        self.holding.offer(work.log.after(self.holding.lanes.position, work.log.added))
+        self.holding.offer(work.log.after(self.holding.lanes.backlog.position, work.log.added))
         for what in work.done:
             self._do(what)
 

@@ -162,7 +162,7 @@ class Processes(RuleBasedStateMachine):
 
     def read(self, partition: int, holding: Holding) -> None:
         if not holding.draining:
-            holding.lanes.offer(self.slots.partition(partition).log.after(holding.lanes.position, 4))
+            holding.lanes.offer(self.slots.partition(partition).log.after(holding.lanes.backlog.position, 4))
 
     def feed(self, process: Process, event: sig.Event) -> None:
         assert process.member is not None

@@ -359,7 +359,7 @@ class KeyLanesMachine(RuleBasedStateMachine):
     def _check_taken_over(self) -> None:
         """It gets exactly what was not settled."""
         self._offer_all()
-        assert self.lanes.unsettled == len(self.log) - len(self.model.counted)
+        assert self.lanes.backlog.count == len(self.log) - len(self.model.counted)
 
     # --- always -----------------------------------------------------------------------------------------------------
 

@@ -29,15 +29,15 @@ MEMBERSHIP = (
         "P3 INV-12",
         "segmenter/runtime/pump.py",
         fundamental("7_lifecycle", "a_process_that_wakes_hands_out_nothing_that_it_had_read_before"),
-        "if not self.open:",
-        "if self._leaving:",
+        "if not self._leaving and self._lease.holds(now):",
+        "if not self._leaving:",
     ),
     Mutant(
         "lease that does not run out by itself",
         "P3 INV-12",
         LEASE,
         story("06-lease"),
-        "patient is not None and self._clock() < patient.pulse.lease_until",
+        "patient is not None and now < patient.pulse.lease_until",
         "patient is not None",
     ),
     Mutant(
@@ -51,9 +51,9 @@ MEMBERSHIP = (
     Mutant(
         "heartbeat that goes on while commits fail",
         "P3",
-        "segmenter/runtime/holdings.py",
+        "segmenter/runtime/holding.py",
         story("06-lease"),
-        " or holding.unconfirmed(self._patience_s)",
+        "unconfirmed or ",
         "",
     ),
     Mutant(
