@@ -172,32 +172,35 @@ def _options(settings: HandlerSettings) -> ConsumerOptions:
 def _invocation(handler: Handler, executor: Executor) -> Invoke:
     """Return what calls the handler's function with messages that were handed out together."""
     function = handler.function
-    arguments = _arguments(handler.form, batch=handler.batch is not None, both=_takes_message(function))
+    call = _call(function, handler.form, batch=handler.batch is not None, both=_takes_message(function))
     if _is_async(function):
-        return lambda taken: function(*arguments(taken))  # type: ignore[return-value]
-    return lambda taken: _in_thread(executor, function, arguments(taken))
+        return call  # type: ignore[return-value]
+    return lambda taken: _in_thread(executor, call, taken)
 
 
-def _arguments(form: Format[Any], *, batch: bool, both: bool) -> Callable[[list[Message]], tuple[object, ...]]:
+def _call(
+    function: Callable[..., object], form: Format[Any], *, batch: bool, both: bool
+) -> Callable[[list[Message]], object]:
+    """Return what calls it in the way it is written: nothing is asked again for each message."""
     value: Callable[[Message], object] = attrgetter("data")
     if form.decode is not None:
         value = lambda message: form.decoded(message.data)  # noqa: E731 - one of two
     if batch and both:
-        return lambda taken: (list(map(value, taken)), list(taken))
+        return lambda taken: function(list(map(value, taken)), list(taken))
     if batch:
-        return lambda taken: (list(map(value, taken)),)
+        return lambda taken: function(list(map(value, taken)))
     if both:
-        return lambda taken: (value(taken[0]), taken[0])
-    return lambda taken: (value(taken[0]),)
+        return lambda taken: function(value(taken[0]), taken[0])
+    return lambda taken: function(value(taken[0]))
 
 
-async def _in_thread(executor: Executor, function: Callable[..., object], arguments: tuple[object, ...]) -> None:
+async def _in_thread(executor: Executor, call: Callable[[list[Message]], object], taken: list[Message]) -> None:
     """Call a plain function in a thread, with the context variables of here.
 
     A thread cannot be cancelled: if this is, it goes on until the function has returned, since until then the handler
     is at work.
     """
-    job = executor.submit(copy_context().run, function, *arguments)
+    job = executor.submit(copy_context().run, call, taken)
     try:
         result = await asyncio.wrap_future(job)
     except asyncio.CancelledError:

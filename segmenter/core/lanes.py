@@ -149,8 +149,7 @@ class KeyLanes:
         now = self._clock()
         if self._plain:
             return self._run.begin_with_one(self, self.backlog, now)
-        if self._run.messages:
-            self._link_run()
+        self._link_run()
         self.chains.wake(now)
         if (message := self._startable(whole_batch=False)) is not None:
             self.chains.start(message, now, 0)

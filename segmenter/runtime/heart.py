@@ -28,7 +28,7 @@ _log = logging.getLogger("segmenter.heart")
 
 
 class Patient:
-    """A membership to beat for. The heart writes ``pulse``; the pump, in another thread, reads it."""
+    """A membership to beat for. The heart writes its pulse; the pump, in another thread, reads when its lease ends."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Patient:
     ) -> None:
         self.slot = slot
         self.member = member
-        self.pulse = pulse
+        self.feel(pulse)
         self.due = 0.0
         self.busy = False
         self.alive = alive  # whether the pump turns
@@ -53,6 +53,11 @@ class Patient:
         self.stuck = stuck
         self.failed = failed
         self.missed = 0  # beats in a row left out since the pump does not turn
+
+    def feel(self, pulse: Pulse) -> None:
+        """Take a pulse, and with it the end of the lease, which is looked at for every message."""
+        self.pulse = pulse
+        self.lease_until = pulse.lease_until
 
 
 class Heart:
@@ -175,7 +180,7 @@ class Heart:
         match reply:
             case Beaten(number, document):
                 silent = patient.pulse.silent(reply)
-                patient.pulse = patient.pulse.answered(sent, self._host.clock(), number)
+                patient.feel(patient.pulse.answered(sent, self._host.clock(), number))
                 if document is not None:
                     patient.tell(Learned(document))
                 if silent:

@@ -68,7 +68,7 @@ class Lease:
     @property
     def until(self) -> float | None:
         """When it runs out, by the clock, unless another beat is answered; ``None`` if it has not begun."""
-        return None if self._patient is None else self._patient.pulse.lease_until
+        return None if self._patient is None else self._patient.lease_until
 
     @property
     def valid(self) -> bool:
@@ -78,7 +78,7 @@ class Lease:
     def holds(self, now: float) -> bool:
         """Whether anything may be handed out, started or committed at this time; to be asked in any thread."""
         patient = self._patient
-        return patient is not None and now < patient.pulse.lease_until
+        return patient is not None and now < patient.lease_until
 
     @property
     def over(self) -> bool:

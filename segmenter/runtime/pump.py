@@ -149,9 +149,8 @@ class Pump:
         """Whether messages may be started, those handed out before included; readable in any thread."""
         return not self._leaving and self._lease.holds(self._clock())
 
-    def may_start(self, holding: Holding) -> bool:
-        """Whether messages of a holding may be started, those handed out before included."""
-        now = self._clock()
+    def may_start(self, holding: Holding, now: float) -> bool:
+        """Whether messages of a holding may be started at this time, those handed out before included."""
         return not self._leaving and self._lease.holds(now) and holding.may_start(now)
 
     def next(self) -> Message | None:

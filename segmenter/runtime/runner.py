@@ -129,7 +129,7 @@ class Runner:
     def _offered(self, holding: Holding) -> None:
         """Something of a holding may start. While it is listed, somebody sees to it, and it is not offered."""
         crew = self._crews.get(holding.partition)
-        if crew is None and self._pump.may_start(holding):
+        if crew is None and self._pump.may_start(holding, self._clock()):
             crew = self._crews[holding.partition] = Crew(holding)
         if crew is not None:
             self._fill(crew)
@@ -141,7 +141,7 @@ class Runner:
         does soon has as many as there may be.
         """
         present = len(crew.slots)
-        if not crew.beginning and self._may_start(crew):
+        if not crew.beginning and self._may_start(crew, self._clock()):
             for _ in range(min(max(1, present), self._concurrency - present)):
                 self._start(crew)
         crew.holding.listed = len(crew.slots) >= self._concurrency
@@ -157,7 +157,7 @@ class Runner:
         """Handle one message or batch after the other, until nothing may start or the slot is told to end."""
         crew = slot.crew
         slot.begin()
-        while slot.why is None and (taken := self._take(crew)):
+        while slot.why is None and (taken := self._take(slot, crew)):
             if not (crew.holding.listed or crew.beginning) and crew.holding.lanes.startable:
                 self._fill(crew)
             if self._batch is None:
@@ -168,8 +168,9 @@ class Runner:
                 await self._give_way(slot)
             crew.holding.listed = len(crew.slots) >= self._concurrency
 
-    def _take(self, crew: Crew) -> list[Message]:
-        if not self._may_start(crew):
+    def _take(self, slot: Slot, crew: Crew) -> list[Message]:
+        slot.started_at = now = self._clock()
+        if not self._may_start(crew, now):
             return []
         lanes = crew.holding.lanes
         if self._batch is not None:
@@ -177,8 +178,8 @@ class Runner:
         message = lanes.next()
         return [] if message is None else [message]
 
-    def _may_start(self, crew: Crew) -> bool:
-        return not crew.overdue and self._pump.may_start(crew.holding)
+    def _may_start(self, crew: Crew, now: float) -> bool:
+        return not crew.overdue and self._pump.may_start(crew.holding, now)
 
     async def _give_way(self, slot: Slot) -> None:
         """Handlers that never wait for anything would keep everything else, commits included, from having a turn."""
@@ -205,11 +206,13 @@ class Runner:
         """Whether the next message may start; not if it is to be left to another owner."""
         if slot.started_at - self._turned_at > TURN_S:
             await self._give_way(slot)
-        while slot.why is None and not self._pump.may_start(slot.crew.holding):
+        slot.started_at = self._clock()
+        while slot.why is None and not self._pump.may_start(slot.crew.holding, slot.started_at):
             if self._leaving or slot.crew.holding.draining:
                 return False
             slot.started_at = math.inf
             await asyncio.sleep(PAUSE_S)
+            slot.started_at = self._clock()
         return slot.why is None
 
     async def _handle(self, slot: Slot, messages: list[Message]) -> None:
@@ -217,7 +220,6 @@ class Runner:
             self._outcomes.not_allowed(messages[0])
             return
         slot.messages = messages
-        slot.started_at = self._clock()
         error: BaseException | None = None
         try:
             await self._invoke(messages)

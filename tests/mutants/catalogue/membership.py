@@ -37,7 +37,7 @@ MEMBERSHIP = (
         "P3 INV-12",
         LEASE,
         story("06-lease"),
-        "patient is not None and now < patient.pulse.lease_until",
+        "patient is not None and now < patient.lease_until",
         "patient is not None",
     ),
     Mutant(
