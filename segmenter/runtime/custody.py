@@ -101,6 +101,7 @@ class Custody:
         holding = self._holdings.at(partition)
         if holding is not None:
             holding.draining = True
+            holding.look_again()
             holding.lanes.stop()
             holding.seek = self._seeking[partition][0] if partition in self._seeking else b""
             call_hook(self._hooks.on_revoked, holding, self._hook_ended)

@@ -65,6 +65,7 @@ class Holding:
         self.draining = False
         self._let_go = False  # its release is under way, and carries all that is left to store
         self.paused = False
+        self.clear_until = -math.inf  # its messages may be started until then
         self.listed = False  # among those that may have something to hand out
         self.seek: bytes = b""
         self.stuck_window = 0  # above 0: it is to be released though something in flight will not end
@@ -143,10 +144,20 @@ class Holding:
         terms = (outgoing.records, outgoing.capacity, outgoing.layout, outgoing.overflow)
         return Forward(Crossing(self.slot, outgoing.there), commit, *terms)
 
-    def may_start(self, now: float) -> bool:
-        """Whether anything of it may be started: not while a commit has been without an answer for long."""
-        unconfirmed = now - self._asked_at > self._patience_s
-        return not (unconfirmed or self.paused or self.hooks or self.draining)
+    def clear(self, now: float, lease_until: float) -> bool:
+        """Look whether anything of it may be started: not while a commit has been without an answer for long.
+
+        What is found holds for a while, so that not everything is looked at again for each message; whoever changes it
+        calls ``look_again``.
+        """
+        if self.paused or self.hooks or self.draining:
+            return False
+        self.clear_until = min(lease_until, min(now, self._asked_at) + self._patience_s)
+        return now < self.clear_until
+
+    def look_again(self) -> None:
+        """Something has changed that may forbid to start anything."""
+        self.clear_until = -math.inf
 
     def committed(self, commit: Commit) -> None:
         """The commit in flight was stored."""

@@ -59,6 +59,7 @@ class Holdings:
         self._paused = paused
         for holding in self:
             holding.paused = holding.partition in paused
+            holding.look_again()
             self.consider(holding)
 
     def due(self, commit_interval_s: float, patience_s: float) -> Iterator[float | None]:
@@ -84,23 +85,25 @@ class Holdings:
             self._candidates.append(holding)
             self.available.set()
 
-    def next(self, now: float) -> Message | None:
+    def next(self, now: float, lease_until: float) -> Message | None:
         """Hand out one message, of the holdings in turn."""
         while self._candidates:
             holding = self._candidates[0]
-            if holding.may_start(now) and (message := holding.lanes.next()) is not None:
+            clear = now < holding.clear_until or holding.clear(now, lease_until)
+            if clear and (message := holding.lanes.next()) is not None:
                 self._candidates.rotate(-1)
                 return message
             self._unlist(holding)
         self.available.clear()
         return None
 
-    def take(self, limit: int, now: float, *, one_partition: bool) -> list[Message]:
+    def take(self, limit: int, now: float, lease_until: float, *, one_partition: bool) -> list[Message]:
         """Hand out a batch of up to ``limit`` messages, of several holdings in turn."""
         taken: list[Message] = []
         while self._candidates and len(taken) < limit and not (taken and one_partition):
             holding = self._candidates[0]
-            some = holding.lanes.take(limit - len(taken), whole_batch=True) if holding.may_start(now) else []
+            clear = holding.clear(now, lease_until)
+            some = holding.lanes.take(limit - len(taken), whole_batch=True) if clear else []
             if some:
                 taken += some
                 self._candidates.rotate(-1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from segmenter.core.beats import Pulse
@@ -66,19 +67,21 @@ class Lease:
             self._patient = None
 
     @property
-    def until(self) -> float | None:
+    def ends_at(self) -> float | None:
         """When it runs out, by the clock, unless another beat is answered; ``None`` if it has not begun."""
-        return None if self._patient is None else self._patient.lease_until
+        patient = self._patient
+        return None if patient is None else patient.lease_until
+
+    @property
+    def until(self) -> float:
+        """The same, and long ago if it has not begun."""
+        patient = self._patient
+        return -math.inf if patient is None else patient.lease_until
 
     @property
     def valid(self) -> bool:
-        """Whether anything may be committed."""
-        return self.holds(self._clock())
-
-    def holds(self, now: float) -> bool:
-        """Whether anything may be handed out, started or committed at this time; to be asked in any thread."""
-        patient = self._patient
-        return patient is not None and now < patient.lease_until
+        """Whether anything may be handed out, started or committed; readable in any thread."""
+        return self._clock() < self.until
 
     @property
     def over(self) -> bool:

@@ -147,33 +147,32 @@ class Pump:
     @property
     def open(self) -> bool:
         """Whether messages may be started, those handed out before included; readable in any thread."""
-        return not self._leaving and self._lease.holds(self._clock())
+        return not self._leaving and self._lease.valid
 
     def may_start(self, holding: Holding, now: float) -> bool:
         """Whether messages of a holding may be started at this time, those handed out before included."""
-        return not self._leaving and self._lease.holds(now) and holding.may_start(now)
+        return now < holding.clear_until or holding.clear(now, self._lease_until)
 
     def next(self) -> Message | None:
         """Hand out one message that may start now; nothing once the lease is over."""
         now = self._clock()
-        if not self._hands_out(now) or (message := self._holdings.next(now)) is None:
-            return None
-        self._standstill.moved(now)
+        message = self._holdings.next(now, self._lease_until)
+        if message is not None:
+            self._standstill.moved(now)
         return message
 
     def take(self, limit: int, *, one_partition: bool = False) -> list[Message]:
         """Hand out a batch of what may start now; nothing once the lease is over."""
         now = self._clock()
-        taken = self._holdings.take(limit, now, one_partition=one_partition) if self._hands_out(now) else []
+        taken = self._holdings.take(limit, now, self._lease_until, one_partition=one_partition)
         if taken:
             self._standstill.moved(now)
         return taken
 
-    def _hands_out(self, now: float) -> bool:
-        if not self._leaving and self._lease.holds(now):
-            return True
-        self._holdings.available.clear()
-        return False
+    @property
+    def _lease_until(self) -> float:
+        """Until when anything may be handed out or started."""
+        return -math.inf if self._leaving else self._lease.until
 
     async def available(self, timeout_s: float | None) -> None:
         """Wait until ``take`` may have something, or the pump has ended, or the time is over."""
@@ -215,6 +214,8 @@ class Pump:
         Where handlers are attended to, that is when ``give_back`` is called.
         """
         self._leaving = True
+        for holding in self._holdings:
+            holding.look_again()
         self._holdings.available.set()
         self.tell(sig.Leave())
         if not drain:
@@ -289,7 +290,7 @@ class Pump:
         self._holdings.consider(holding)
 
     def _set_alarm(self, now: float) -> None:
-        due = [now + READ_WAIT_S, self._driver.member.timer, self._standstill.at, self._lease.until]
+        due = [now + READ_WAIT_S, self._driver.member.timer, self._standstill.at, self._lease.ends_at]
         due += self._holdings.due(self._options.commit_interval_s, self._patience_s)
         self._alarm.set(min(at for at in due if at is not None))
 

@@ -34,6 +34,7 @@ __all__ = ["Runner"]
 
 TURN_S = 0.005  # that slots go on without giving others their turn
 PAUSE_S = 0.05  # before looking again whether a message may start
+LIMIT_AHEAD = 16  # messages taken together where they are handled one at a time: it saves a fifth of the work
 LOOK_S = 1.0  # between two looks at the slots, at most
 SHORTEST_S = 0.001  # so that a clock behind the loop's cannot make a loop without an end
 
@@ -69,6 +70,8 @@ class Runner:
         self._invoke = handling.invoke
         self._concurrency = handling.key_concurrency
         self._batch = handling.batch
+        # One key at a time is one message at a time, in the order of the log: some may be taken together.
+        self._portion = handling.batch or (LIMIT_AHEAD if handling.key_concurrency == 1 else 1)
         self._attempts = handling.retry.attempts
         self._timer: asyncio.TimerHandle | None = None
         self._turned_at = -math.inf  # when a turn of the event loop began, a short while ago
@@ -160,10 +163,12 @@ class Runner:
         while slot.why is None and (taken := self._take(slot, crew)):
             if not (crew.holding.listed or crew.beginning) and crew.holding.lanes.startable:
                 self._fill(crew)
-            if self._batch is None:
-                await self._handle(slot, taken)
+            if self._batch is not None:
+                await self._handle_portions(slot, portions_of(taken))
+            elif len(taken) > 1:
+                await self._handle_each(slot, taken)
             else:
-                await self._handle_in_turn(slot, portions_of(taken))
+                await self._handle(slot, taken)
             if slot.started_at - self._turned_at > TURN_S:
                 await self._give_way(slot)
             crew.holding.listed = len(crew.slots) >= self._concurrency
@@ -173,8 +178,8 @@ class Runner:
         if not self._may_start(crew, now):
             return []
         lanes = crew.holding.lanes
-        if self._batch is not None:
-            return lanes.take(self._batch, whole_batch=True)
+        if self._portion > 1:
+            return lanes.take(self._portion, whole_batch=True)
         message = lanes.next()
         return [] if message is None else [message]
 
@@ -192,27 +197,38 @@ class Runner:
     def _turned(self) -> None:
         self._turning, self._turned_at = False, self._clock()
 
-    async def _handle_in_turn(self, slot: Slot, portions: Iterable[list[Message]]) -> None:
-        """Handle the portions of a batch one after the other, each only if it may still start."""
-        for portion in portions:
-            if not await self._may_go_on(slot):
+    async def _handle_each(self, slot: Slot, taken: list[Message]) -> None:
+        """Handle what was handed out together one by one, each only if it may still start."""
+        for message in taken:
+            if not (self._goes_on(slot) or await self._can_go_on(slot)):
                 return
-            # With a message that failed or is parked, the later ones of its key are taken back.
-            current = [message for message in portion if message.current]
-            if current:
+            if message.current:  # with one that failed or is parked, the later ones of its key are taken back
+                await self._handle(slot, [message])
+
+    async def _handle_portions(self, slot: Slot, portions: Iterable[list[Message]]) -> None:
+        """Handle the portions of a batch one after the other, in the same way."""
+        for portion in portions:
+            if not (self._goes_on(slot) or await self._can_go_on(slot)):
+                return
+            if current := [message for message in portion if message.current]:
                 await self._handle(slot, current)
 
-    async def _may_go_on(self, slot: Slot) -> bool:
-        """Whether the next message may start; not if it is to be left to another owner."""
+    def _goes_on(self, slot: Slot) -> bool:
+        """Whether the next message may start at once."""
+        slot.started_at = now = self._clock()
+        turned = now - self._turned_at <= TURN_S
+        return turned and slot.why is None and self._pump.may_start(slot.crew.holding, now)
+
+    async def _can_go_on(self, slot: Slot) -> bool:
+        """Wait until it may start; not if it is to be left to another owner."""
         if slot.started_at - self._turned_at > TURN_S:
             await self._give_way(slot)
-        slot.started_at = self._clock()
-        while slot.why is None and not self._pump.may_start(slot.crew.holding, slot.started_at):
+        while slot.why is None and not self._pump.may_start(slot.crew.holding, self._clock()):
             if self._leaving or slot.crew.holding.draining:
                 return False
             slot.started_at = math.inf
             await asyncio.sleep(PAUSE_S)
-            slot.started_at = self._clock()
+        slot.started_at = self._clock()
         return slot.why is None
 
     async def _handle(self, slot: Slot, messages: list[Message]) -> None:

@@ -189,6 +189,20 @@ async def test_paused_partitions_are_not_handed_out_and_stay_owned(world: World)
 
 
 @virtually
+async def test_a_pause_counts_from_the_next_message_on(world: World) -> None:
+    segmenter = world.segmenter()
+    orders = await segmenter.register_stream("orders", partitions=1)
+    await orders.send_many([("a", b"1"), ("b", b"2")])
+    consumer = await segmenter.register_consumer("orders", group="g")
+    (await anext(consumer)).ack()
+    consumer.pause()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(anext(consumer), 5)
+    consumer.resume()
+    assert (await anext(consumer)).data == b"2"
+
+
+@virtually
 async def test_seeking_moves_the_group_within_a_partition(world: World) -> None:
     segmenter = world.segmenter()
     orders = await segmenter.register_stream("orders", partitions=1)

@@ -188,6 +188,22 @@ async def test_a_partition_moves_when_its_handlers_have_ended(world: World) -> N
 
 
 @virtually
+async def test_what_was_taken_along_of_a_partition_that_is_to_move_is_not_begun(world: World) -> None:
+    """The next owner would wait for each of them otherwise."""
+    orders = await world.segmenter().register_stream("orders", partitions=2)
+    await orders.send_many([(f"k{n}", b"%d" % n) for n in range(40)])
+    crew = Crew(world)
+    world.run(crew.worker("first", naps(0.2)))
+    await world.until(lambda: len(crew.times("first", "began")) == 2)
+    second = crew.worker("second", naps(0.2))
+    world.run(second)
+    await world.ready(second)
+    joined = world.loop.time()
+    await world.until(lambda: world.times(HandedBack, "first") != [])
+    assert world.loop.time() - joined < 0.3, "a handler's time and a little"
+
+
+@virtually
 async def test_a_partition_that_is_to_move_is_not_waited_for_longer_than_its_drain_timeout(world: World) -> None:
     orders = await world.segmenter().register_stream("orders", partitions=2)
     await orders.send_many([(f"k{n}", b"%d" % n) for n in range(10)])

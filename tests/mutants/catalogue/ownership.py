@@ -317,7 +317,7 @@ OWNERSHIP = (
         "P8",
         "segmenter/runtime/custody.py",
         story("08-hand-off"),
-        "            holding.draining = True\n            holding.lanes.stop()\n",
+        "            holding.draining = True\n            holding.look_again()\n            holding.lanes.stop()\n",
         "            pass\n",
     ),
     Mutant(
