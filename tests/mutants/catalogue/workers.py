@@ -29,10 +29,10 @@ WORKERS = (
         "self",
     ),
     Mutant(
-        "start of what was taken along after the lease",
+        "start after the lease, since all else is well",
         "P3 INV-12",
         "segmenter/runtime/holding.py",
-        fundamental(ENDS, "nothing_that_was_taken_along_starts_after_the_lease"),
+        fundamental("7_lifecycle", "a_process_that_wakes_hands_out_nothing_that_it_had_read_before"),
         "min(lease_until, min(now, self._asked_at) + self._patience_s)",
         "min(now, self._asked_at) + self._patience_s",
     ),
