@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from bench.loads import Job, messages, on_asyncio, opened, owning, raw_pipeline
+from bench.loads import Job, handled, messages, on_asyncio, opened, owning, raw_pipeline
 from bench.measure import Contest, Place, Run
 from segmenter import Consumer, Worker
 
@@ -67,16 +67,6 @@ def _handled(key_concurrency: int) -> Job:
     return job
 
 
-async def _batches(consumer: Consumer, count: int) -> None:
-    done = 0
-    while done < count:
-        batch = await consumer.read(timeout=5)
-        for message in batch:
-            message.ack()
-        done += len(batch)
-    await consumer.commit()
-
-
 async def _iteration(consumer: Consumer, count: int) -> None:
     done = 0
     async for message in consumer:
@@ -93,7 +83,7 @@ def contests() -> list[Contest]:
             "consume and settle",
             {
                 "redis-py: XREADGROUP 100 + XACK": _raw,
-                "read batches of 500, ack each": on_asyncio(_ours(_batches)),
+                "read batches of 500, ack each": on_asyncio(_ours(handled)),
                 "async for, ack each": on_asyncio(_ours(_iteration)),
                 "handler": on_asyncio(_handled(1)),
                 "handler, 64 keys in parallel": on_asyncio(_handled(64)),

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
-from bench.loads import DATA, on_asyncio, opened, owning
+from bench.loads import DATA, handled, on_asyncio, opened, owning
 from bench.measure import Contest, Place, Run
 from segmenter import Segmenter
 
@@ -38,24 +38,22 @@ def _produce(partitions: int) -> Callable[[Place], Run]:
 
 
 def _consume(partitions: int) -> Callable[[Place], Run]:
+    """The same, to handle them: each partition is read and committed once for each batch."""
+
     async def job(place: Place) -> Run:
+        call, total_us = BATCH * partitions, 0.0
         async with opened(place, partitions) as (segmenter, stream):
-            consumer = await segmenter.register_consumer("s", group="g", batch_size=500, session_timeout=60)
+            consumer = await segmenter.register_consumer("s", group="g", batch_size=BATCH, session_timeout=60)
             await owning(consumer, partitions)
-            consumer.pause()
-            await stream.send_many((b"%d" % index, DATA) for index in range(COUNT))
-            with place.timing(COUNT) as made:
-                consumer.resume()
-                done = 0
-                while done < COUNT:
-                    batch = await consumer.read(timeout=5)
-                    for message in batch:
-                        message.ack()
-                    done += len(batch)
-                await consumer.commit()
+            for first in range(0, COUNT, call):
+                consumer.pause()
+                await stream.send_many((b"%d" % index, DATA) for index in range(first, first + call))
+                with place.timing(COUNT) as made:
+                    consumer.resume()
+                    await handled(consumer, call)
+                total_us += (made.client_us or 0) + (made.server_us or 0)
             await consumer.shutdown()
-        made.value = (made.client_us or 0) + (made.server_us or 0)
-        return made
+        return Run(total_us)
 
     return on_asyncio(job)
 
@@ -101,7 +99,7 @@ def contests(*, short: bool) -> list[Contest]:
             rounds=3,
         ),
         Contest(
-            "processor time to consume a message, client and server",
+            "processor time to consume a message, client and server, in batches of 100",
             {f"{count} partitions": _consume(count) for count in partitions},
             unit="us",
             limits={f"{count} partitions": 1.2 for count in partitions[1:]},

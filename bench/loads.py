@@ -17,6 +17,7 @@ __all__ = [
     "DATA",
     "KEYS",
     "PARTITIONS",
+    "handled",
     "messages",
     "on_asyncio",
     "on_uvloop",
@@ -61,6 +62,17 @@ async def owning(consumer: Consumer, partitions: int = PARTITIONS) -> None:
     """Wait until a consumer owns so many partitions."""
     while len(consumer.partitions) < partitions:
         await asyncio.sleep(0.01)
+
+
+async def handled(consumer: Consumer, count: int) -> None:
+    """Read so many messages in batches, acknowledge each, and commit."""
+    done = 0
+    while done < count:
+        batch = await consumer.read(timeout=5)
+        for message in batch:
+            message.ack()
+        done += len(batch)
+    await consumer.commit()
 
 
 Job = Callable[[Place], Coroutine[Any, Any, Run]]

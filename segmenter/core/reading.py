@@ -9,9 +9,10 @@ from attrs import frozen
 from segmenter.core.command import Cursor, Entry, PartitionSlot, Read, ReadReply
 from segmenter.core.lanes import KeyLanes
 
-__all__ = ["LIMIT_CURSORS", "Plan", "has_room", "plan"]
+__all__ = ["Plan", "has_room", "plan"]
 
-LIMIT_CURSORS = 64  # of one read; with more partitions they take turns
+LIMIT_FLOWING = 64  # partitions of one read, while there is something to read: else an answer would be huge
+LIMIT_ENTRIES = 32_000  # of one answer
 
 
 def has_room(lanes: KeyLanes, messages: int, size_bytes: int) -> bool:
@@ -41,10 +42,20 @@ class Plan:
         ]
 
 
-def plan(events: Cursor, holds: Sequence[KeyLanes], *, turn: int, count: int, wait_s: float) -> Plan:
-    """Plan the next read over the events and the holds given; ``turn`` rotates among more than the limit."""
-    if len(holds) > LIMIT_CURSORS:
-        first = turn * LIMIT_CURSORS % len(holds)
-        holds = (*holds, *holds)[first : first + LIMIT_CURSORS]
+def plan(events: Cursor, holds: Sequence[KeyLanes], *, flowing: int, count: int, wait_s: float) -> Plan:
+    """Plan the next read over the events and the holds given.
+
+    Args:
+        events: how far the events of the group were read.
+        holds: what may be read further.
+        flowing: how many reads in a row have brought something. While they do, some of many holds are asked at a time,
+            in turn; otherwise all, so that whichever is written to next ends the wait.
+        count: how many entries of each, at most.
+        wait_s: how long to wait, if there is nothing.
+    """
+    if flowing and len(holds) > LIMIT_FLOWING:
+        first = flowing * LIMIT_FLOWING % len(holds)
+        holds, wait_s = (*holds, *holds)[first : first + LIMIT_FLOWING], 0.0
     cursors = [Cursor(PartitionSlot(lanes.stream, lanes.partition), lanes.backlog.position) for lanes in holds]
-    return Plan(Read((events, *cursors), count, wait_s), tuple(holds))
+    share = LIMIT_ENTRIES // max(1, len(holds))
+    return Plan(Read((events, *cursors), min(count, share), wait_s), tuple(holds))

@@ -28,7 +28,7 @@ class Committer:
 
     def start_due(self, now: float) -> None:
         """Start a commit wherever one is due: after a while, or at once if somebody waits or nothing else goes on."""
-        for holding in self._ties.holdings:
+        for holding in self._ties.holdings.lively:
             if holding.dirty and (holding.urgent or holding.dirty_since + self._interval_s <= now) and self._leased():
                 commit = holding.next_commit()
                 if commit is not None:

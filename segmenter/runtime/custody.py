@@ -102,6 +102,7 @@ class Custody:
         if holding is not None:
             holding.draining = True
             holding.look_again()
+            self._holdings.stir(holding)
             holding.lanes.stop()
             holding.seek = self._seeking[partition][0] if partition in self._seeking else b""
             call_hook(self._hooks.on_revoked, holding, self._hook_ended)

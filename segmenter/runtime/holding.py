@@ -108,6 +108,12 @@ class Holding:
         return cut
 
     @property
+    def at_rest(self) -> bool:
+        """Whether nothing is in hand, to be stored, or to be done at some time."""
+        lanes = self.lanes
+        return not (self.draining or lanes.in_flight or lanes.due is not None or self.dirty)
+
+    @property
     def memory(self) -> Memory:
         """What a later hold is to be compared with."""
         return Memory((self._settled, self.lanes.backlog.seen))

@@ -1,4 +1,8 @@
-"""The partitions that a consumer holds, and the turns they take in handing out."""
+"""The partitions that a consumer holds, and the turns they take in handing out.
+
+There may be a thousand, of which few have something going on. These are **lively**: each turn of the pump looks after
+them, and the others wait until they are stirred. Which of them may be read further is remembered as well.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,8 @@ class Holdings:
         self.offered: Callable[[Holding], None] | None = None  # told of it instead, if there is somebody to tell
         self._clock = clock
         self._held: dict[int, Holding] = {}
+        self._lively: dict[Holding, None] = {}
+        self._roomy: dict[Holding, None] = {}
         self._candidates: deque[Holding] = deque()
         self._paused: set[int] = set()
 
@@ -40,11 +46,14 @@ class Holdings:
         """Hold a partition."""
         holding.paused = holding.partition in self._paused
         self._held[holding.partition] = holding
+        self.stir(holding)
 
     def remove(self, partition: int) -> Holding:
         """Hold it no more."""
         holding = self._held.pop(partition)
         self._unlist(holding)
+        self._lively.pop(holding, None)
+        self._roomy.pop(holding, None)
         return holding
 
     def pause(self, partitions: set[int]) -> None:
@@ -61,10 +70,37 @@ class Holdings:
             holding.paused = holding.partition in paused
             holding.look_again()
             self.consider(holding)
+            self.stir(holding)
+
+    # --- what a turn looks after ------------------------------------------------------------------------------------
+
+    @property
+    def lively(self) -> tuple[Holding, ...]:
+        """Those that something is going on with."""
+        return tuple(self._lively)
+
+    def stir(self, holding: Holding) -> None:
+        """Something has happened with a holding: the coming turn shall look after it."""
+        self._lively[holding] = None
+
+    def settle_down(self) -> None:
+        """Leave those alone that nothing is going on with any more."""
+        for holding in self.lively:
+            if holding.at_rest:
+                del self._lively[holding]
+
+    def with_room(self, messages: int, size_bytes: int) -> list[Holding]:
+        """Those that may be read further."""
+        for holding in self._lively:
+            if holding.wants_more(messages, size_bytes):
+                self._roomy[holding] = None
+            else:
+                self._roomy.pop(holding, None)
+        return list(self._roomy)
 
     def due(self, commit_interval_s: float, patience_s: float) -> Iterator[float | None]:
         """When something is to be done with one of them, be it committed, handed out again or taken back."""
-        for holding in self:
+        for holding in self._lively:
             oldest = holding.lanes.oldest_start
             yield holding.dirty_since + commit_interval_s
             yield holding.lanes.due
@@ -92,6 +128,7 @@ class Holdings:
             clear = now < holding.clear_until or holding.clear(now, lease_until)
             if clear and (message := holding.lanes.next()) is not None:
                 self._candidates.rotate(-1)
+                self._lively[holding] = None
                 return message
             self._unlist(holding)
         self.available.clear()
@@ -107,6 +144,7 @@ class Holdings:
             if some:
                 taken += some
                 self._candidates.rotate(-1)
+                self.stir(holding)
             else:
                 self._unlist(holding)
         if not self._candidates:

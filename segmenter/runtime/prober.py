@@ -27,24 +27,29 @@ class Prober:
     def __init__(self, ties: Ties, session_s: float) -> None:
         self._ties = ties
         self._session_s = session_s
+        self._beat_s = session_s / BEATS_PER_SESSION
+        self._not_before = -math.inf  # nothing is due
 
     def start_due(self, now: float) -> None:
         """Probe the holdings that nothing was heard of for a beat."""
+        if now < self._not_before:
+            return
         for holding in self._ties.holdings:
-            if self._due(holding, now) and not holding.draining:
+            if self._due_at(holding) <= now and not holding.draining:
                 holding.confirmed_at = holding.looked_at = now
                 probing = self._ties.session.execute(Probe(holding.slot, self._ties.group))
                 probing.add_done_callback(lambda future, holding=holding: self._answered(holding, future))  # type: ignore[misc]
 
-    def _due(self, holding: Holding, now: float) -> bool:
-        unheard = now - holding.confirmed_at >= self._session_s / BEATS_PER_SESSION
-        return unheard or now - holding.looked_at >= self._session_s
+        self._not_before = min([now + self._beat_s, *map(self._due_at, self._ties.holdings)])
+
+    def _due_at(self, holding: Holding) -> float:
+        return min(holding.confirmed_at + self._beat_s, holding.looked_at + self._session_s)
 
     def look(self, partition: int) -> None:
         """Probe a holding in the next turn."""
         holding = self._ties.holdings.at(partition)
         if holding is not None:
-            holding.confirmed_at = -math.inf
+            holding.confirmed_at = self._not_before = -math.inf
             self._ties.wake()
 
     def _answered(self, holding: Holding, future: asyncio.Future[Probed | Gone]) -> None:
@@ -76,6 +81,7 @@ class Prober:
             self._ties.observe(Congested(holding.member, holding.partition, probed.parked, probed.dead))
         holding.congested = parking.full
         if parking.requests or was_full:
+            self._ties.holdings.stir(holding)
             self._ties.wake()
 
     @staticmethod

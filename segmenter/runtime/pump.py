@@ -261,12 +261,13 @@ class Pump:
         self._driver.catch_up()
         if self.ended.is_set():
             return
-        for holding in self._holdings:
+        for holding in self._holdings.lively:
             self._watch_holding(holding, now)
         self._redriver.start_due()
         self._committer.start_due(now)
         self._prober.start_due(now)
         self._reader.start()
+        self._holdings.settle_down()
         self._set_alarm(now)
 
     def _watch_time(self, now: float) -> None:
@@ -301,6 +302,7 @@ class Pump:
         """
         now = self._clock()
         self._standstill.moved(now)
+        self._holdings.stir(holding)
         if holding.dirty_since == math.inf:
             holding.dirty_since = now
             if now + self._options.commit_interval_s < self._alarm.at:

@@ -12,7 +12,7 @@ from segmenter.core.command import Cursor, GroupSlot, ReadReply
 from segmenter.core.continuity import Cut
 from segmenter.core.events import Announcement, Changed, announcement_of
 from segmenter.core.lanes import KeyLanes
-from segmenter.core.reading import LIMIT_CURSORS, Plan, plan
+from segmenter.core.reading import Plan, plan
 from segmenter.errors import BackendError
 from segmenter.runtime.ties import Ties
 
@@ -40,8 +40,8 @@ class Reader:
         self._cut = cut
         self._loop = asyncio.get_running_loop()
         self._under_way: asyncio.Future[ReadReply] | None = None
-        self._asked: tuple[KeyLanes, ...] = ()
-        self._turn = 0
+        self._asked: Plan
+        self._flowing = 0  # reads in a row that have brought something
         self._not_before = 0.0
 
     def start(self) -> None:
@@ -49,8 +49,8 @@ class Reader:
         wanted = self._with_room()
         if self._under_way is None:
             if self._loop.time() >= self._not_before:
-                self._read(plan(self._events, wanted, turn=self._turn, count=LIMIT_BATCH, wait_s=READ_WAIT_S))
-        elif len(wanted) <= LIMIT_CURSORS and not set(map(id, wanted)) <= set(map(id, self._asked)):
+                self._read(plan(self._events, wanted, flowing=self._flowing, count=LIMIT_BATCH, wait_s=READ_WAIT_S))
+        elif self._asked.read.wait_s and not set(map(id, wanted)) <= set(map(id, self._asked.holds)):
             self._under_way.cancel()
 
     def stop(self) -> None:
@@ -60,11 +60,10 @@ class Reader:
 
     def _with_room(self) -> list[KeyLanes]:
         messages, size_bytes = self._options.read_ahead, self._options.read_ahead_bytes
-        return [holding.lanes for holding in self._ties.holdings if holding.wants_more(messages, size_bytes)]
+        return [holding.lanes for holding in self._ties.holdings.with_room(messages, size_bytes)]
 
     def _read(self, planned: Plan) -> None:
-        self._turn += 1
-        self._asked = planned.holds
+        self._asked = planned
         self._under_way = self._ties.session.read(planned.read)
         self._under_way.add_done_callback(lambda future: self._answered(planned, future))
 
@@ -87,13 +86,15 @@ class Reader:
             self._ties.failed(error)
 
     def _deliver(self, planned: Plan, reply: ReadReply) -> None:
-        current = {holding.lanes: holding for holding in self._ties.holdings if not holding.draining}
-        for lanes, entries in planned.matching(reply):
-            holding = current.get(lanes)
-            if holding is not None:
+        arrived = planned.matching(reply)
+        self._flowing = self._flowing + 1 if arrived else 0
+        for lanes, entries in arrived:
+            holding = self._ties.holdings.at(lanes.partition, lanes.epoch)
+            if holding is not None and holding.lanes is lanes and not holding.draining:
                 cut = holding.offer(entries)
                 if cut is not None:
                     self._cut(holding.partition, cut)
+                self._ties.holdings.stir(holding)
                 self._ties.holdings.consider(holding)
         for entry in reply.get(self._events_log, ()):
             self._events = evolve(self._events, after=entry[0])

@@ -23,7 +23,7 @@ class Redriver:
 
     def start_due(self) -> None:
         """Fetch what is wanted."""
-        for holding in self._ties.holdings:
+        for holding in self._ties.holdings.lively:
             if holding.lanes.parking.requests and not holding.draining and holding not in self._fetching:
                 errand = holding.errands.next()
                 if errand is not None:

@@ -159,6 +159,35 @@ async def test_batches_hold_one_partition_each(world: World) -> None:
 
 
 @virtually
+async def test_with_many_partitions_a_message_comes_as_soon_as_with_few(world: World) -> None:
+    """Whatever a consumer waits for, it waits for all of its partitions."""
+    segmenter = world.segmenter()
+    orders = await segmenter.register_stream("orders", partitions=200)
+    async with segmenter.register_consumer("orders", group="g") as consumer:
+        await world.until(lambda: len(consumer.partitions) == 200)
+        await asyncio.sleep(3)
+        for number in range(20):
+            sent_at = world.loop.time()
+            await orders.send(f"k{number}", b"")
+            (await anext(consumer)).ack()
+            assert world.loop.time() - sent_at < 0.01
+
+
+@virtually
+async def test_of_many_partitions_all_are_read_in_turn_while_there_is_much_to_read(world: World) -> None:
+    segmenter = world.segmenter()
+    orders = await segmenter.register_stream("orders", partitions=200)
+    await orders.send_many([(f"k{n}", b"") for n in range(5_000)])
+    async with segmenter.register_consumer("orders", group="g", batch_size=100) as consumer:
+        seen = 0
+        while seen < 5_000:
+            batch = await consumer.read(timeout=1)
+            assert batch, "the next partitions have their turn at once"
+            await consumer.ack(*batch)
+            seen += len(batch)
+
+
+@virtually
 async def test_registering_again_is_harmless_and_other_properties_are_refused(world: World) -> None:
     """Two processes with different partition counts would send one key to two partitions."""
     segmenter = world.segmenter()

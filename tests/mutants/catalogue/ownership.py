@@ -317,7 +317,10 @@ OWNERSHIP = (
         "P8",
         "segmenter/runtime/custody.py",
         story("08-hand-off"),
-        "            holding.draining = True\n            holding.look_again()\n            holding.lanes.stop()\n",
+        "            holding.draining = True\n"
+        "            holding.look_again()\n"
+        "            self._holdings.stir(holding)\n"
+        "            holding.lanes.stop()\n",
         "            pass\n",
     ),
     Mutant(

@@ -60,6 +60,38 @@ PROGRESS = (
         "holding.lanes.oldest_start <= deadline",
         "False",
     ),
+    Mutant(
+        "what is to be stored is left alone",
+        "P4",
+        HOLDING,
+        story("11-retention"),
+        " or lanes.due is not None or self.dirty)",
+        " or lanes.due is not None)",
+    ),
+    Mutant(
+        "what is in hand is left alone",
+        "P8",
+        HOLDING,
+        story("06-lease"),
+        "lanes.in_flight or lanes.due is not None",
+        "lanes.due is not None",
+    ),
+    Mutant(
+        "what is given back is left alone",
+        "P8",
+        HOLDING,
+        fundamental("9_worker_ends", "a_handler_that_takes_too_long_is_cancelled_and_that_was_an_attempt"),
+        "lanes.in_flight or lanes.due is not None",
+        "lanes.in_flight",
+    ),
+    Mutant(
+        "wait for some of the partitions only",
+        "P8",
+        "segmenter/core/reading.py",
+        fundamental("1_sending_and_consuming", "with_many_partitions_a_message_comes_as_soon_as_with_few"),
+        "[first : first + LIMIT_FLOWING], 0.0",
+        "[first : first + LIMIT_FLOWING], wait_s",
+    ),
     # --- the watermark
     Mutant(
         "watermark that passes over a gap",
