@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 
 from bench.loads import Job, handled, messages, on_asyncio, opened, owning, raw_pipeline
 from bench.measure import Contest, Place, Run
@@ -28,7 +30,7 @@ def _raw(place: Place) -> Run:
     return made
 
 
-def _ours(handling: Handling) -> Job:
+def _ours(handling: Handling, *, frozen: bool = True) -> Job:
     async def job(place: Place) -> Run:
         count = place.count(COUNT)
         async with opened(place) as (segmenter, stream):
@@ -36,7 +38,7 @@ def _ours(handling: Handling) -> Job:
                 await owning(consumer)
                 consumer.pause()
                 await stream.send_many(messages(count))
-                with place.timing(count) as made:
+                with place.timing(count, frozen=frozen) as made:
                     consumer.resume()
                     await handling(consumer, count)
             return made
@@ -44,27 +46,36 @@ def _ours(handling: Handling) -> Job:
     return job
 
 
-def _handled(key_concurrency: int) -> Job:
-    """A worker's handler that does nothing, from the first message to the last."""
+def _handled(key_concurrency: int, work: Callable[[], Awaitable[None]] | None = None) -> Job:
+    """A worker's handler that does next to nothing, from the first message to the last."""
 
     async def job(place: Place) -> Run:
-        count, done = place.count(COUNT), 0
+        count, done, clock = place.count(COUNT), 0, ExitStack()
+        made = Run()
         async with opened(place) as (segmenter, stream):
             worker = Worker(place.url, namespace=segmenter.namespace)
 
             @worker.handler("s", group="g", key_concurrency=key_concurrency)
             async def handle(_data: bytes) -> None:
-                nonlocal done
+                nonlocal done, made
                 done += 1
-                if done == count:
+                if done == 1:
+                    made = clock.enter_context(place.timing(count))
+                elif done == count:
+                    clock.close()
                     worker.request_stop()
+                if work is not None:
+                    await work()
 
             await stream.send_many(messages(count))
-            with place.timing(count) as made:
-                await worker.run()
-            return made
+            await worker.run()
+        return made
 
     return job
+
+
+async def _a_turn() -> None:
+    await asyncio.sleep(0)
 
 
 async def _iteration(consumer: Consumer, count: int) -> None:
@@ -84,9 +95,11 @@ def contests() -> list[Contest]:
             {
                 "redis-py: XREADGROUP 100 + XACK": _raw,
                 "read batches of 500, ack each": on_asyncio(_ours(handled)),
+                "the same, all objects collected": on_asyncio(_ours(handled, frozen=False)),
                 "async for, ack each": on_asyncio(_ours(_iteration)),
                 "handler": on_asyncio(_handled(1)),
                 "handler, 64 keys in parallel": on_asyncio(_handled(64)),
+                "the same, waiting a turn of the loop": on_asyncio(_handled(64, _a_turn)),
             },
             floors={"read batches of 500, ack each": 1.8, "handler": 1.7, "handler, 64 keys in parallel": 1.3},
         )

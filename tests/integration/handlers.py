@@ -6,6 +6,7 @@ It tells what it does on standard output, a JSON object a line: what, key, data,
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -53,6 +54,8 @@ async def handle(order: str, message: Message) -> None:
             raise ValueError(argument)
         case "exit":
             os._exit(int(argument))
+        case "frozen":
+            tell("frozen", data=str(gc.get_freeze_count()))
         case "deaf":
             await deaf()
         case _:

@@ -65,6 +65,18 @@ def test_a_handler_ends_when_its_worker_is_told_to_stop_and_a_peer_goes_on_withi
     play(scene, newest_server, namespace, session_timeout=10.0)
 
 
+def test_what_the_application_has_made_at_its_start_is_not_collected_again_and_again(
+    newest_server: Server, namespace: str
+) -> None:
+    async def scene(crew: Crew, segmenter: Segmenter, orders: Stream[str]) -> None:
+        await crew.start("one")
+        await orders.send("k", "frozen")
+        await crew.until(lambda: len(crew.of("frozen")) == 1)
+        assert int(crew.of("frozen")[0].data) > 1_000  # objects
+
+    play(scene, newest_server, namespace)
+
+
 def test_a_second_signal_ends_the_process_at_once(newest_server: Server, namespace: str) -> None:
     async def scene(crew: Crew, segmenter: Segmenter, orders: Stream[str]) -> None:
         await crew.start("one")
