@@ -8,14 +8,17 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from concurrent.futures import Executor
 from contextlib import suppress
+from contextvars import copy_context
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
 
 from segmenter.errors import ConsumerDead
+from segmenter.runtime.hooks import Hook
 from segmenter.sync.portal import Portal
 
-__all__ = ["Facade", "blocking", "iterating", "opening", "within"]
+__all__ = ["Facade", "blocking", "in_thread", "iterating", "opening", "within"]
 
 A = TypeVar("A")
 A_co = TypeVar("A_co", covariant=True)
@@ -115,6 +118,18 @@ def opening(
         return self._call(opened)
 
     _declare(call, method, inspect.signature(seen).return_annotation)
+    return call
+
+
+def in_thread(hook: Hook, executor: Executor | None = None) -> Hook:
+    """Return a hook of blocking code, in a thread in which it may block, and call the consumer."""
+
+    async def call(partition: int) -> None:
+        context = copy_context()
+        result = await asyncio.get_running_loop().run_in_executor(executor, lambda: context.run(hook, partition))
+        if inspect.isawaitable(result):
+            await result
+
     return call
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import atexit
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import CancelledError, Future
-from contextlib import suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TypeVar
 
 from segmenter.errors import ConsumerDead, NotHere
@@ -20,6 +20,7 @@ from segmenter.runtime.home import Process
 __all__ = ["Portal"]
 
 R = TypeVar("R")
+Around = Callable[[], AbstractContextManager[None]]
 
 EXIT_S = 6.0  # that a process which has not closed it waits for the farewell when it exits
 JOIN_S = 1.0  # for the thread, once its loop is told to end
@@ -28,11 +29,12 @@ JOIN_S = 1.0  # for the thread, once its loop is told to end
 class Portal:
     """A thread with an event loop of its own, from the first call to ``close``."""
 
-    def __init__(self, namespace: str, farewell: Callable[[], Awaitable[None]]) -> None:
-        """Take whom it serves, and what is awaited before the loop ends."""
+    def __init__(self, namespace: str, farewell: Callable[[], Awaitable[None]], around: Around = nullcontext) -> None:
+        """Take whom it serves, what is awaited before the loop ends, and what surrounds in it what a call waits for."""
         self._namespace = namespace
         self._process: Process | None = None  # that the thread lives in
         self._farewell = farewell
+        self._around = around
         self._lock = threading.Lock()  # so that what is submitted comes before the end of the loop, or is refused
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -78,7 +80,11 @@ class Portal:
                 raise _closed()
             if self._loop is None:
                 self._loop = self._begin()
-            return asyncio.run_coroutine_threadsafe(_awaited(start), self._loop)
+            return asyncio.run_coroutine_threadsafe(self._awaited(start), self._loop)
+
+    async def _awaited(self, start: Callable[[], Awaitable[R]]) -> R:
+        with self._around():
+            return await start()
 
     def _check_caller(self) -> None:
         self.check()
@@ -92,9 +98,23 @@ class Portal:
         self._thread = threading.Thread(target=self._run, args=(begun,), name="segmenter", daemon=True)
         self._thread.start()
         loop = begun.result()
-        self._process = Process(f"the Segmenter of namespace {self._namespace!r}")
+        self._settle()
         atexit.register(self._exit)
         return loop
+
+    def _settle(self) -> None:
+        self._process = Process(f"the Segmenter of namespace {self._namespace!r}")
+
+    @contextmanager
+    def attend(self) -> Generator[None]:
+        """Serve the loop that runs in this thread, instead of one of its own; whoever runs that loop ends it."""
+        self._loop, self._thread = asyncio.get_running_loop(), threading.current_thread()
+        self._settle()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.closed = True
 
     def _run(self, begun: Future[asyncio.AbstractEventLoop]) -> None:
         async def live() -> None:
@@ -132,10 +152,6 @@ class Portal:
         """The interpreter exits, and nobody has closed it."""
         with suppress(Exception):
             self.close(EXIT_S)
-
-
-async def _awaited(start: Callable[[], Awaitable[R]]) -> R:
-    return await start()
 
 
 def _closed() -> ConsumerDead:

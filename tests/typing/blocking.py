@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import assert_type
 
@@ -12,12 +13,14 @@ from segmenter import (
     LoggedMessage,
     Message,
     Rebalance,
+    Retry,
     Sent,
     SetAside,
     StreamFull,
     StreamSnapshot,
     sync,
 )
+from segmenter.testing import Rehearsal
 
 
 def produce(segmenter: sync.Segmenter) -> None:
@@ -82,6 +85,43 @@ def look(segmenter: sync.Segmenter) -> None:
     assert_type(segmenter.rebalances("orders", "billing"), list[Rebalance])
     segmenter.pause_group("orders", "billing")
     segmenter.resume_group("orders")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+
+
+worker = sync.Worker("redis://localhost:6379", namespace="shop", group="billing", threads=8)
+
+
+@contextmanager
+def opened(worker: sync.Worker) -> Generator[sync.Stream[str]]:
+    assert_type(worker.segmenter, sync.Segmenter)
+    yield worker.segmenter.register_stream("notes", type=str)
+
+
+@worker.handler("orders", type=str, retry=Retry(attempts=5), on_exhausted="halt")
+def bill(order: str, message: Message) -> None:
+    message.forward(worker.state, message.key, order)
+
+
+@worker.handler("parcels", type=str, batch=100)
+def ship(parcels: list[str]) -> None: ...
+
+
+@worker.handler("notes")
+def note(note: bytes) -> None: ...
+
+
+@worker.handler("bills", type=str)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+def of_another_type(bill: int) -> None: ...
+
+
+def work() -> None:
+    sync.Worker(lifespan=opened, threads="8")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    worker.handler("orders", retries=5)  # type: ignore[call-overload] # pyright: ignore[reportCallIssue]
+    worker.run()
+    worker.stop()
+    worker.request_stop()
+    worker.main()
+    assert_type(worker.ready, bool)
+    assert_type(worker.test(), Rehearsal)
 
 
 def main() -> None:
