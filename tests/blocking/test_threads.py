@@ -318,6 +318,8 @@ def test_an_interrupted_wait_loses_no_message(
     ctrl_c.append(consumer)
 
     def disturb() -> None:
+        world.until(lambda: consumer._desk._waiting > 0)  # so that it is interrupted once at least
+        _press()
         for number in range(200):
             orders.send("k", b"%d" % number)
             _press()
