@@ -52,6 +52,7 @@ COMMANDS = {
     "dead replay": "dead replay orders billing -o jsonl",
     "dead purge": "dead purge orders billing -o jsonl",
     "rebalances": "rebalances orders billing -o jsonl",
+    "demo": "demo --rate 1500 --work-ms 0 --session 0.3 -o jsonl",
     "doctor": "doctor -o jsonl",
     "bench": "bench --messages 10 --rounds 1 -o jsonl",
     "verify": "verify --stories 1 -o jsonl",
