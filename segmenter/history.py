@@ -63,14 +63,6 @@ class Rebalance:
         moments = [at for move in self.moves for at in (move.released, move.taken) if at is not None]
         return max(0.0, (max(moments) - self.at).total_seconds()) if moments else 0.0
 
-    def completed_by(self, claim: Move) -> Rebalance:
-        """Return it with a claim: the end of a hand-over that waits for one, or one from an owner that said nothing."""
-        for place, move in enumerate(self.moves):
-            if move.partition == claim.partition and move.taken is None and move.released is not None:
-                whole = evolve(move, owner=claim.owner, taken=claim.taken)
-                return evolve(self, moves=(*self.moves[:place], whole, *self.moves[place + 1 :]))
-        return evolve(self, moves=(*self.moves, claim))
-
 
 @frozen
 class Heard:
@@ -142,8 +134,18 @@ def _with_claims(known: list[Rebalance], claims: Iterable[Move]) -> list[Rebalan
     for claim in sorted(claims, key=lambda claim: (_taken(claim), claim.partition)):
         place = bisect_right(began, _taken(claim)) - 1
         if place >= 0:
-            known[place] = known[place].completed_by(claim)
+            known[place] = _completed(known[place], claim)
     return [evolve(it, moves=tuple(sorted(it.moves, key=lambda move: move.partition))) for it in known]
+
+
+def _completed(rebalance: Rebalance, claim: Move) -> Rebalance:
+    """The rebalance with a claim: the end of a hand-over that waits for one, or one from an owner that said nothing."""
+    moves = rebalance.moves
+    for place, move in enumerate(moves):
+        if move.partition == claim.partition and move.taken is None and move.released is not None:
+            whole = evolve(move, owner=claim.owner, taken=claim.taken)
+            return evolve(rebalance, moves=(*moves[:place], whole, *moves[place + 1 :]))
+    return evolve(rebalance, moves=(*moves, claim))
 
 
 def _taken(claim: Move) -> datetime:
