@@ -12,7 +12,7 @@ import threading
 from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import CancelledError, Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 from segmenter.errors import ConsumerDead, NotHere
 from segmenter.runtime.home import Process
@@ -59,13 +59,13 @@ class Portal:
             NotHere: called in a forked child, or in the thread of the loop, which would wait for itself.
             ConsumerDead: it was closed.
         """
-        future = self._submit(start)
+        wait = _Wait(start, self._around)
         try:
-            return future.result(timeout_s)
+            return self._submit(wait).result(timeout_s)
         except CancelledError:
             raise _closed() from None
         finally:
-            future.cancel()  # of no effect once it is done
+            wait.end()
 
     def tell(self, callback: Callable[[], object]) -> None:
         """Have something called in the loop, and do not wait; nothing happens once it was closed."""
@@ -73,18 +73,14 @@ class Portal:
             if self._loop is not None and not self.closed:
                 self._loop.call_soon_threadsafe(callback)
 
-    def _submit(self, start: Callable[[], Awaitable[R]]) -> Future[R]:
+    def _submit(self, wait: _Wait[R]) -> Future[R]:
         self._check_caller()
         with self._lock:
             if self.closed:
                 raise _closed()
             if self._loop is None:
                 self._loop = self._begin()
-            return asyncio.run_coroutine_threadsafe(self._awaited(start), self._loop)
-
-    async def _awaited(self, start: Callable[[], Awaitable[R]]) -> R:
-        with self._around():
-            return await start()
+            return asyncio.run_coroutine_threadsafe(wait.awaited(), self._loop)
 
     def _check_caller(self) -> None:
         self.check()
@@ -152,6 +148,35 @@ class Portal:
         """The interpreter exits, and nobody has closed it."""
         with suppress(Exception):
             self.close(EXIT_S)
+
+
+class _Wait(Generic[R]):
+    """What a thread waits for in the loop; there before it is begun, since an interruption may come at any point."""
+
+    def __init__(self, start: Callable[[], Awaitable[R]], around: Around) -> None:
+        self._start = start
+        self._around = around
+        self._ended = False  # nobody waits any more
+        self._task: asyncio.Task[Any] | None = None  # while it is awaited
+        self._loop: asyncio.AbstractEventLoop
+
+    async def awaited(self) -> R:
+        """Await it, in the loop, unless nobody waits any more."""
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        try:
+            if self._ended:
+                raise asyncio.CancelledError
+            with self._around():
+                return await self._start()
+        finally:
+            self._task = None
+
+    def end(self) -> None:
+        """Nobody waits any more, in the thread that did; of no effect once it is done."""
+        self._ended = True  # before the look at the task, as that is set before the look at this
+        if (task := self._task) is not None:
+            self._loop.call_soon_threadsafe(task.cancel)
 
 
 def _closed() -> ConsumerDead:
