@@ -22,6 +22,7 @@ PARTS = {
     "types (mypy)": ["mypy"],
     "types (pyright)": ["pyright", "--pythonpath", sys.executable],
     "types of the tests (pyright)": ["pyright", "--project", "tests", "--pythonpath", sys.executable],
+    "types of what users write (ty)": ["ty", "check", "--python", sys.prefix, "tests/typing"],
     "layers": ["lint-imports", "--no-cache"],
     "mutants": ["python", "-m", "tests.mutants"],
     "chaos": ["python", "-m", "tests.chaos"],

@@ -17,7 +17,7 @@ from attrs import Factory, frozen
 
 __all__ = ["Bar", "bars"]
 
-WIDTH, LABEL, BAR, GAP, FIGURE = 860, 330, 18, 9, 120
+WIDTH, LABEL, BAR, GAP, FIGURE = 910, 380, 18, 9, 120
 INK, PALE, COLOURS = "#24292f", "#8c959f", ("#1f6feb", "#bc4c00")
 RATED = ("produce in batches", "send, each awaited", "consume and settle")
 SPENT = RATED

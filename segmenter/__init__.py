@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from segmenter.consumer import Consumer
     from segmenter.core.message import Fence, Message
     from segmenter.core.retry import Retry
-    from segmenter.history import Rebalance
+    from segmenter.history import Move, Rebalance
     from segmenter.runtime.sent import Sent
     from segmenter.segmenter import Segmenter
     from segmenter.shelves import SetAside, Shelves
@@ -31,6 +31,7 @@ __all__ = [
     "LoggedMessage",
     "MemberSnapshot",
     "Message",
+    "Move",
     "PartitionSnapshot",
     "Rebalance",
     "Retry",
@@ -55,6 +56,7 @@ _HOMES = {
     "LoggedMessage": "segmenter.tail",
     "MemberSnapshot": "segmenter.snapshot",
     "Message": "segmenter.core.message",
+    "Move": "segmenter.history",
     "PartitionSnapshot": "segmenter.snapshot",
     "Rebalance": "segmenter.history",
     "Retry": "segmenter.core.retry",

@@ -8,11 +8,11 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from contextvars import copy_context
 from operator import attrgetter
-from typing import Any, Protocol, TypedDict, TypeVar, get_args, overload
+from typing import Any, Protocol, TypedDict, TypeVar, Unpack, get_args, overload
 
 from attrs import field, frozen
 
-from segmenter.codecs import Format
+from segmenter.codecs import Codec, Format, T, codec_for
 from segmenter.config import (
     ConsumerOptions,
     Duration,
@@ -23,6 +23,8 @@ from segmenter.config import (
     among,
     between,
     check_group,
+    check_namespace,
+    check_stream,
     seconds,
     start_of,
 )
@@ -34,7 +36,7 @@ from segmenter.errors import InvalidArgument
 from segmenter.runtime.hooks import Hook, Hooks
 from segmenter.runtime.outcomes import Handling
 
-__all__ = ["Decorator", "Handler", "HandlerSettings", "declared"]
+__all__ = ["Decorator", "Handler", "HandlerSettings", "Handlers"]
 
 V = TypeVar("V")
 R = TypeVar("R")
@@ -125,7 +127,7 @@ class Handler:
         )
 
 
-def declared(
+def _declared(
     slot: GroupSlot, function: Callable[..., object], form: Format[Any], batch: int | None, settings: HandlerSettings
 ) -> Handler:
     """Return a handler as its decorator describes it.
@@ -164,6 +166,101 @@ def _options(settings: HandlerSettings) -> ConsumerOptions:
     chosen: dict[str, Any] = {name: value for name, value in settings.items() if name in _PLAIN}
     chosen |= {f"{name}_s": seconds(value) for name, value in settings.items() if name in _DURATIONS}  # type: ignore[arg-type]
     return ConsumerOptions(instance_id=None if instance_id is None else check_group(instance_id), **chosen)
+
+
+class Handlers:
+    """The handlers of a worker: one for each stream and group."""
+
+    def __init__(self, namespace: str, group: str | None) -> None:
+        """Take where the streams are, and the group of the handlers that name none."""
+        self.namespace = check_namespace(namespace)
+        self.handlers: dict[GroupSlot, Handler] = {}
+        self._group = None if group is None else check_group(group)
+
+    def __repr__(self) -> str:
+        handled = ", ".join(f"{slot.stream}/{slot.group}" for slot in self.handlers)
+        return f"<Worker of namespace {self.namespace!r}: {handled or 'no handlers'}>"
+
+    @overload
+    def handler(
+        self,
+        stream: str,
+        *,
+        group: str | None = None,
+        type: type[T] | Codec[T] = bytes,  # type: ignore[assignment]
+        batch: None = None,
+        **settings: Unpack[HandlerSettings],
+    ) -> Decorator[T]: ...
+    @overload
+    def handler(
+        self,
+        stream: str,
+        *,
+        group: str | None = None,
+        type: type[T] | Codec[T] = bytes,  # type: ignore[assignment]
+        batch: int,
+        **settings: Unpack[HandlerSettings],
+    ) -> Decorator[list[T]]: ...
+    def handler(
+        self,
+        stream: str,
+        *,
+        group: str | None = None,
+        type: type[Any] | Codec[Any] = bytes,  # noqa: A002 - the word for it
+        batch: int | None = None,
+        **settings: Unpack[HandlerSettings],
+    ) -> Decorator[Any]:
+        """Have a function called with each message of a stream; use it as a decorator.
+
+        The function is called with the value, or with the value and the message; with ``batch``, with lists of them.
+        A plain function runs in a thread, a coroutine function in the event loop.
+
+        If it returns, the message is settled. If it raises, the message is tried again after a while; the later ones
+        of its key wait, and other keys go on. ``raise Reject("reason")`` makes it a dead letter at once.
+
+        A batch that fails is tried again message by message, so that one that fails again costs only itself.
+
+        Args:
+            stream: its name; a stream that nobody has registered yet is waited for, 30 s.
+            group: handlers of one group, in whatever processes, share the partitions; each group gets every message.
+            type: what payloads are decoded to: ``bytes``, ``str``, an attrs or data class, a ``msgspec.Struct``, a
+                pydantic model, or a ``Codec``. A payload that cannot be decoded has failed like any other.
+            batch: how many messages of a partition are handled in one call, at most.
+            **settings: how it is done. ``key_concurrency=1``: how many keys of a partition are handled at once, or
+                with ``batch``, how many batches. ``retry=Retry(attempts=5)``: how often, and with what waits.
+                ``on_exhausted="park"``: what happens when that was in vain: the message is parked with the later ones
+                of its key, or is a ``"dead_letter"`` and the key goes on, or the worker halts (``"halt"``).
+                ``max_processing_time=300``: seconds after which a handler is cancelled, which counts as an attempt.
+                ``drain_timeout=25``: seconds that a handler may go on when its partition moves or the worker stops,
+                before it is cancelled, which does not count. The rest is as for ``register_consumer``.
+
+        Raises:
+            InvalidArgument: an option cannot be; there is a handler for the stream in that group already; or the
+                function cannot be called like this.
+        """
+        slot = GroupSlot(check_stream(stream), check_group(self._group_of(stream, group)))
+        form = codec_for(type)
+
+        def register(function: Any) -> Any:
+            if slot in self.handlers:
+                raise InvalidArgument(
+                    f"there is a handler of {stream!r} in group {slot.group!r} already, and each message goes to one "
+                    "of a group: name another group=, or call both functions from one handler"
+                )
+            self._check_handler(function)
+            self.handlers[slot] = _declared(slot, function, form, batch, settings)
+            return function
+
+        return register
+
+    def _check_handler(self, function: object) -> None:
+        """Refuse a function that this worker does not call."""
+
+    def _group_of(self, stream: str, group: str | None) -> str:
+        chosen = self._group if group is None else group
+        if chosen is None:
+            raise InvalidArgument(f"the handler of {stream!r} has no group: give it one, or Worker(group=)")
+        return chosen
 
 
 # --- calling it -----------------------------------------------------------------------------------------------------

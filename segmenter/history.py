@@ -1,12 +1,13 @@
 """Who owned what, and why: the latest rebalances of a group, from the log in which its members tell each other.
 
-That log is capped and holds no claims. But the epoch of a lane is the time of the server at which it last changed
-hands, so for each partition that has not moved since, its claim is known as well.
+That log is capped and holds no claims. But an epoch is the time of the server at which a partition was claimed: a lane
+has that of its present owner, and whoever hands a partition back tells since when it was his.
 """
 
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from datetime import UTC, datetime
 
@@ -19,7 +20,18 @@ from segmenter.core.log import START, format_position, parse_position
 from segmenter.port import Session
 from segmenter.snapshot import GroupSnapshot
 
-__all__ = ["Heard", "Rebalance", "hear", "load_history"]
+__all__ = ["Heard", "Move", "Rebalance", "hear", "load_history"]
+
+
+@frozen
+class Move:
+    """A partition that was handed back, or claimed, or one after the other; times are by the server's clock."""
+
+    partition: int
+    former: str | None = None  # who handed it back
+    released: datetime | None = None
+    owner: str | None = None  # who claimed it
+    taken: datetime | None = None
 
 
 @frozen
@@ -31,9 +43,25 @@ class Rebalance:
     member: str  # whom the cause is about; empty if it was an operator
     generation: int
     concerned: tuple[str, ...]  # members that gained or lost partitions
-    released: tuple[int, ...] = ()  # partitions that were handed back
-    taken: tuple[int, ...] = ()  # partitions that were claimed, as far as they have not moved again
-    seconds: float = 0.0  # until the last of these
+    moves: tuple[
+        Move, ...
+    ] = ()  # by partition; the claims of a member that fell silent are not among them: it told nobody
+
+    @property
+    def released(self) -> tuple[int, ...]:
+        """The partitions that were handed back."""
+        return tuple(sorted({move.partition for move in self.moves if move.released}))
+
+    @property
+    def taken(self) -> tuple[int, ...]:
+        """The partitions that were claimed."""
+        return tuple(sorted({move.partition for move in self.moves if move.taken}))
+
+    @property
+    def seconds(self) -> float:
+        """From the change to the last of these."""
+        moments = [at for move in self.moves for at in (move.released, move.taken) if at is not None]
+        return max(0.0, (max(moments) - self.at).total_seconds()) if moments else 0.0
 
 
 @frozen
@@ -87,25 +115,43 @@ async def load_history(session: Session, slot: GroupSlot, group: GroupSnapshot) 
 def history_of(entries: Sequence[Entry], group: GroupSnapshot) -> list[Rebalance]:
     """Return what the events of a group and its present lanes tell."""
     known: list[Rebalance] = []
-    claims = sorted((it.epoch / 1e6, it.partition) for it in group.partitions if it.owner is not None)
+    claims = {Move(it.partition, owner=it.owner, taken=_at(it.epoch)) for it in group.partitions if it.owner}
     for entry in entries:
-        at, event = _moment(entry), announcement_of(entry)
+        event = announcement_of(entry)
         if isinstance(event, Changed):
-            known[-1:] = _with_claims(known[-1:], claims, at.timestamp())
-            known.append(Rebalance(at, event.cause, event.member, event.generation, event.concerned))
+            known.append(Rebalance(_moment(entry), event.cause, event.member, event.generation, event.concerned))
         elif isinstance(event, Freed) and known:
-            last = known[-1]
-            spent_s = (at - last.at).total_seconds()
-            known[-1] = evolve(last, released=tuple(sorted({*last.released, event.partition})), seconds=spent_s)
-    known[-1:] = _with_claims(known[-1:], claims, float("inf"))
-    return known
+            released = Move(event.partition, event.member, _at(event.epoch))
+            known[-1] = evolve(known[-1], moves=(*known[-1].moves, released))
+            if event.since:
+                claims.add(Move(event.partition, owner=event.member, taken=_at(event.since)))
+    return _with_claims(known, claims)
 
 
-def _with_claims(last: list[Rebalance], claims: Iterable[tuple[float, int]], until_s: float) -> list[Rebalance]:
-    """The rebalance with the claims that were granted after it began, and before the next one did."""
-    if not last:
-        return []
-    began_s = last[0].at.timestamp()
-    granted = [(at_s, number) for at_s, number in claims if began_s <= at_s < until_s]
-    seconds = max([last[0].seconds, *(at_s - began_s for at_s, _ in granted)])
-    return [evolve(last[0], taken=tuple(sorted(number for _, number in granted)), seconds=seconds)]
+def _with_claims(known: list[Rebalance], claims: Iterable[Move]) -> list[Rebalance]:
+    """The rebalances, each with the claims that were granted after it began, and before the next one did."""
+    began = [rebalance.at for rebalance in known]
+    for claim in sorted(claims, key=lambda claim: (_taken(claim), claim.partition)):
+        place = bisect_right(began, _taken(claim)) - 1
+        if place >= 0:
+            known[place] = _completed(known[place], claim)
+    return [evolve(it, moves=tuple(sorted(it.moves, key=lambda move: move.partition))) for it in known]
+
+
+def _completed(rebalance: Rebalance, claim: Move) -> Rebalance:
+    """The rebalance with a claim: the end of a hand-over that waits for one, or one from an owner that said nothing."""
+    moves = rebalance.moves
+    for place, move in enumerate(moves):
+        if move.partition == claim.partition and move.taken is None and move.released is not None:
+            whole = evolve(move, owner=claim.owner, taken=claim.taken)
+            return evolve(rebalance, moves=(*moves[:place], whole, *moves[place + 1 :]))
+    return evolve(rebalance, moves=(*moves, claim))
+
+
+def _taken(claim: Move) -> datetime:
+    assert claim.taken is not None  # noqa: S101 - that is what a claim is
+    return claim.taken
+
+
+def _at(epoch: int) -> datetime:
+    return datetime.fromtimestamp(epoch / 1e6, UTC)

@@ -7,13 +7,14 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
 from types import FrameType
 
 from segmenter.errors import HandlerStuck
 
-__all__ = ["INTERRUPTED", "serve"]
+__all__ = ["INTERRUPTED", "leave", "run_here", "serve"]
 
 INTERRUPTED = 130  # the exit code after a second signal
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -24,17 +25,28 @@ _log = logging.getLogger("segmenter.worker")
 def serve(run: Callable[[], Awaitable[None]], stop: Callable[[], None]) -> None:
     """Run in an event loop of its own, of uvloop if that is installed, with signal handlers.
 
+    If a handler is stuck, the process ends with exit code 1.
+
     Args:
         run: returns when everything has ended.
         stop: asks for that; called in the event loop.
     """
 
     async def main() -> None:
+        try:
+            await run()
+        except HandlerStuck as stuck:
+            leave(stuck)
+
+    run_here(main, stop)
+
+
+def run_here(run: Callable[[], Awaitable[None]], stop: Callable[[], None]) -> None:
+    """Run like ``serve``, whatever is raised; in other threads than the main one, without signal handlers."""
+
+    async def main() -> None:
         with _signals(asyncio.get_running_loop(), stop):
-            try:
-                await run()
-            except HandlerStuck as stuck:
-                _leave(stuck)
+            await run()
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(main())
@@ -51,7 +63,8 @@ def _signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> Gener
             os._exit(INTERRUPTED)
         loop.call_soon_threadsafe(_asked_to_end, number, stop)
 
-    former = {number: signal.signal(number, handle) for number in SIGNALS}
+    here = threading.current_thread() is threading.main_thread()
+    former = {number: signal.signal(number, handle) for number in SIGNALS if here}
     try:
         yield
     finally:
@@ -64,7 +77,7 @@ def _asked_to_end(number: int, stop: Callable[[], None]) -> None:
     stop()
 
 
-def _leave(stuck: HandlerStuck) -> None:
+def leave(stuck: HandlerStuck) -> None:
     """End the process although a handler goes on, which would keep the interpreter from ending."""
     _log.critical("%s", stuck)
     sys.stderr.write(f"segmenter: {stuck}\n")

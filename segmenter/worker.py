@@ -6,13 +6,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import TYPE_CHECKING, Any, Unpack, overload
+from typing import TYPE_CHECKING, Any
 
-from segmenter.codecs import Codec, T, codec_for
-from segmenter.config import check_group, check_namespace, check_stream
-from segmenter.core.command import GroupSlot
 from segmenter.errors import InvalidArgument, SegmenterError
-from segmenter.handlers import Decorator, Handler, HandlerSettings, declared
+from segmenter.handlers import Handler, Handlers
 from segmenter.port import Backend
 from segmenter.runtime.host import Host
 from segmenter.segmenter import Segmenter
@@ -29,7 +26,7 @@ LIMIT_THREADS = 1_024
 Lifespan = Callable[["Worker"], AbstractAsyncContextManager[Any]]
 
 
-class Worker:
+class Worker(Handlers):
     """Handlers of streams, to be run by ``segmenter run module:worker``, by ``main()``, or by ``await run()``.
 
     Args:
@@ -59,10 +56,8 @@ class Worker:
     ) -> None:
         if not 1 <= threads <= LIMIT_THREADS:
             raise InvalidArgument(f"threads is {threads!r}: it must be a number from 1 to {LIMIT_THREADS}")
-        self.namespace = check_namespace(namespace)
-        self.handlers: dict[GroupSlot, Handler] = {}
+        super().__init__(namespace, group)
         self._url = url
-        self._group = None if group is None else check_group(group)
         self._lifespan = lifespan
         self._backend = backend
         self._host = host
@@ -72,88 +67,6 @@ class Worker:
         self._shift: Shift | None = None
         self._stopping: asyncio.Event | None = None  # while it runs
         self._ended: asyncio.Event
-
-    def __repr__(self) -> str:
-        handled = ", ".join(f"{slot.stream}/{slot.group}" for slot in self.handlers)
-        return f"<Worker of namespace {self.namespace!r}: {handled or 'no handlers'}>"
-
-    # --- handlers ---------------------------------------------------------------------------------------------------
-
-    @overload
-    def handler(
-        self,
-        stream: str,
-        *,
-        group: str | None = None,
-        type: type[T] | Codec[T] = bytes,  # type: ignore[assignment]
-        batch: None = None,
-        **settings: Unpack[HandlerSettings],
-    ) -> Decorator[T]: ...
-    @overload
-    def handler(
-        self,
-        stream: str,
-        *,
-        group: str | None = None,
-        type: type[T] | Codec[T] = bytes,  # type: ignore[assignment]
-        batch: int,
-        **settings: Unpack[HandlerSettings],
-    ) -> Decorator[list[T]]: ...
-    def handler(
-        self,
-        stream: str,
-        *,
-        group: str | None = None,
-        type: type[Any] | Codec[Any] = bytes,  # noqa: A002 - the word for it
-        batch: int | None = None,
-        **settings: Unpack[HandlerSettings],
-    ) -> Decorator[Any]:
-        """Have a function called with each message of a stream; use it as a decorator.
-
-        The function is called with the value, or with the value and the message; with ``batch``, with lists of them.
-        An ``async def`` runs in the event loop, a plain function in a thread. If it returns, the message is settled.
-        If it raises, the message is tried again after a while; the later ones of its key wait, and other keys go on.
-        ``raise Reject("reason")`` makes it a dead letter at once.
-
-        A batch that fails is tried again message by message, so that one that fails again costs only itself.
-
-        Args:
-            stream: its name; a stream that nobody has registered yet is waited for, 30 s.
-            group: handlers of one group, in whatever processes, share the partitions; each group gets every message.
-            type: what payloads are decoded to: ``bytes``, ``str``, an attrs or data class, a ``msgspec.Struct``, a
-                pydantic model, or a ``Codec``. A payload that cannot be decoded has failed like any other.
-            batch: how many messages of a partition are handled in one call, at most.
-            **settings: how it is done. ``key_concurrency=1``: how many keys of a partition are handled at once, or
-                with ``batch``, how many batches. ``retry=Retry(attempts=5)``: how often, and with what waits.
-                ``on_exhausted="park"``: what happens when that was in vain: the message is parked with the later ones
-                of its key, or is a ``"dead_letter"`` and the key goes on, or the worker halts (``"halt"``).
-                ``max_processing_time=300``: seconds after which a handler is cancelled, which counts as an attempt.
-                ``drain_timeout=25``: seconds that a handler may go on when its partition moves or the worker stops,
-                before it is cancelled, which does not count. The rest is as for ``register_consumer``.
-
-        Raises:
-            InvalidArgument: an option cannot be; there is a handler for the stream in that group already; or the
-                function cannot be called like this.
-        """
-        slot = GroupSlot(check_stream(stream), check_group(self._group_of(stream, group)))
-        form = codec_for(type)
-
-        def register(function: Any) -> Any:
-            if slot in self.handlers:
-                raise InvalidArgument(
-                    f"there is a handler of {stream!r} in group {slot.group!r} already, and each message goes to one "
-                    "of a group: name another group=, or call both functions from one handler"
-                )
-            self.handlers[slot] = declared(slot, function, form, batch, settings)
-            return function
-
-        return register
-
-    def _group_of(self, stream: str, group: str | None) -> str:
-        chosen = self._group if group is None else group
-        if chosen is None:
-            raise InvalidArgument(f"the handler of {stream!r} has no group: give it one, or Worker(group=)")
-        return chosen
 
     # --- running ----------------------------------------------------------------------------------------------------
 
@@ -171,21 +84,20 @@ class Worker:
         """
         executor = ThreadPoolExecutor(self._threads, "segmenter-handler")
         try:
-            await self.run_on(Segmenter(self._url, **self._place), executor)
+            await self.run_on(self.door(self._backend, self._host), executor)
         finally:
             executor.shutdown(wait=False, cancel_futures=True)
 
-    @property
-    def _place(self) -> dict[str, Any]:
-        return {"namespace": self.namespace, "backend": self._backend, "host": self._host}
+    def door(self, backend: Backend | None, host: Host | None) -> Segmenter:
+        """Return a Segmenter for ``run_on``."""
+        return Segmenter(self._url, namespace=self.namespace, backend=backend, host=host)
 
     async def run_on(self, segmenter: Segmenter, executor: Executor, handlers: Sequence[Handler] | None = None) -> None:
         """Run as ``run`` does, over a Segmenter, which is closed at the end; plain functions run in the executor."""
+        self.check_idle()
         handlers = tuple(self.handlers.values()) if handlers is None else handlers
         if not handlers:
             raise InvalidArgument("the worker has no handlers: decorate a function with @worker.handler(stream)")
-        if self._stopping is not None:
-            raise SegmenterError("the worker is running already")
         self._stopping, self._ended = asyncio.Event(), asyncio.Event()
         try:
             async with AsyncExitStack() as stack:
@@ -197,6 +109,11 @@ class Worker:
         finally:
             self._ended.set()
             self._stopping = self._shift = self._segmenter = self._state = None
+
+    def check_idle(self) -> None:
+        """Return if it does not run."""
+        if self._stopping is not None:
+            raise SegmenterError("the worker is running already")
 
     async def stop(self) -> None:
         """Start no more handlers, let those at work end (``drain_timeout``), hand over, and return when all is done.
@@ -255,6 +172,6 @@ class Worker:
 
         Streams are there as soon as they are named by a handler or sent to. See ``segmenter.testing.Rehearsal``.
         """
-        from segmenter.testing.rehearsal import Rehearsal  # noqa: PLC0415 - brings an event loop, for tests only
+        from segmenter.testing.rehearsal import Inline, Rehearsal  # noqa: PLC0415 - brings an event loop, for tests only
 
-        return Rehearsal(self)
+        return Rehearsal(self, Inline)

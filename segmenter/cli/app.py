@@ -27,9 +27,11 @@ from segmenter.cli.streams import streams
 from segmenter.cli.tail import tail
 from segmenter.cli.top import top
 from segmenter.cli.verify import verify
-from segmenter.errors import SegmenterError
+from segmenter.errors import InvalidArgument, SegmenterError
 
 __all__ = ["app", "run"]
+
+NOWHERE = Place(None, "default", "table")  # as it is if no option says anything
 
 app = App(
     name="segmenter",
@@ -80,7 +82,13 @@ def launch(
         A table to read, JSON, or an object a line.
     """
     command, bound, asked = app.parse_args(words, exit_on_error=False, print_error=True)
-    given = {"place": Place(url, namespace, output)} if "place" in asked else {}
+    place = Place(url, namespace, output)
+    if "place" not in asked and place != NOWHERE:
+        raise InvalidArgument(
+            f"{command.__name__.partition('_')[0]} goes by none of --url, --namespace and -o: "
+            "the worker names its namespace, and SEGMENTER_URL the server"
+        )
+    given = {"place": place} if "place" in asked else {}
     result = command(*bound.args, **bound.kwargs, **given)
     return result if isinstance(result, int) else Exit.OK
 

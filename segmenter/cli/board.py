@@ -73,12 +73,15 @@ class Board(App[None]):
     ENABLE_COMMAND_PALETTE = False
     CSS = """
     VerticalScroll {
-        border: round $foreground 40%; border-title-color: $foreground; border-title-style: bold;
+        border: round ansi_bright_black; border-title-color: ansi_default; border-title-style: bold;
         padding: 0 1; height: auto;
     }
     #groups { max-height: 40%; }
     #partitions { max-height: 60%; }
     #news { height: 1fr; min-height: 4; }
+    Footer, FooterKey, FooterKey .footer-key--key, FooterKey .footer-key--description {
+        background: ansi_default; color: ansi_default;
+    }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "choose(-1)", "up", show=True),
@@ -87,7 +90,7 @@ class Board(App[None]):
     ]
 
     def __init__(self, place: Place, stream: str | None, group: str | None, segmenter: Segmenter | None = None) -> None:
-        super().__init__()
+        super().__init__(ansi_color=True)  # the colours of the terminal, be it light or dark
         self.failure: SegmenterError | None = None
         self._place = place
         self._scope = (stream, group)

@@ -20,6 +20,7 @@ from segmenter.shelves import SetAside, Shelves
 __all__ = ["Choice", "Limit", "Partitions", "list_letters", "show_letter", "tell"]
 
 LIMIT_CELL = 60  # characters of a reason in a table
+LEAST_CELL = 16  # where the terminal is narrow
 
 Partitions = Annotated[list[int] | None, Parameter(negative="")]
 Limit = Annotated[int | None, Parameter(validator=Number(gte=1))]
@@ -102,7 +103,7 @@ COLUMNS = [
     Column("SENT", lambda letter: clock(letter.timestamp), rank=3),
     Column("KEY", lambda letter: letter.key),
     Column("ATTEMPTS", lambda letter: str(letter.attempts), right=True, rank=1),
-    Column("REASON", lambda letter: _shortened(letter.reason)),
+    Column("REASON", lambda letter: _shortened(letter.reason), least=LEAST_CELL),
 ]
 
 

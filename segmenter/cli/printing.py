@@ -81,6 +81,7 @@ class Column:
     cell: Callable[[Any], str | Text]  # from a row
     right: bool = False
     rank: int = 0  # where there is no room, the highest are left out first; 0 stays
+    least: int = 0  # what it may be cut to before others are left out; 0: it is shown whole
 
 
 @define
@@ -171,6 +172,8 @@ def laid_out(rows: Sequence[Any], columns: Sequence[Column], width: int | None) 
     cells = {column.title: [_cell(column, row) for row in rows] for column in columns}
     widths = {title: max([cell_len(title), *(cell.cell_len for cell in found)]) for title, found in cells.items()}
     shown = _fitting(columns, widths, width)
+    if width is not None:
+        widths |= _cut(shown, widths, width)
 
     def line(cells_of: Callable[[Column], Text]) -> Text:
         parts = (_justified(cells_of(column), widths[column.title], right=column.right) for column in shown)
@@ -187,15 +190,27 @@ def laid_out(rows: Sequence[Any], columns: Sequence[Column], width: int | None) 
 
 def _fitting(columns: Sequence[Column], widths: Mapping[str, int], width: int | None) -> list[Column]:
     shown = list(columns)
-    while width is not None and sum(widths[column.title] + GAP for column in shown) - GAP > width:
-        least = max(shown, key=lambda column: column.rank)
-        if least.rank == 0:
+    least = {column.title: min(widths[column.title], column.least or widths[column.title]) for column in columns}
+    while width is not None and _taken(shown, least) > width:
+        last = max(shown, key=lambda column: column.rank)
+        if last.rank == 0:
             break
-        shown.remove(least)
+        shown.remove(last)
     return shown
 
 
+def _cut(shown: Sequence[Column], widths: Mapping[str, int], width: int) -> dict[str, int]:
+    """The widths of columns that may be cut, so that all of them fit if they can."""
+    too_wide = max(0, _taken(shown, widths) - width)
+    return {it.title: max(min(it.least, widths[it.title]), widths[it.title] - too_wide) for it in shown if it.least}
+
+
+def _taken(shown: Sequence[Column], widths: Mapping[str, int]) -> int:
+    return sum(widths[column.title] + GAP for column in shown) - GAP
+
+
 def _justified(cell: Text, width: int, *, right: bool) -> Text:
+    cell.truncate(width, overflow="ellipsis")
     space = " " * (width - cell.cell_len)
     return Text.assemble(space, cell) if right else Text.assemble(cell, space)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from segmenter.cli.moments import age, clock
 from segmenter.cli.place import Here
 from segmenter.cli.printing import Column
-from segmenter.history import Rebalance
+from segmenter.history import Move, Rebalance
 
 __all__ = ["rebalances"]
 
@@ -18,8 +18,9 @@ TIME_AT = len("2026-01-01 ")  # the day goes without saying if it is today
 def rebalances(stream: str, group: str, /, *, place: Here) -> int:
     """Show the latest changes of a group, their causes, and how long each hand-off took.
 
-    RELEASED are the partitions that were handed back after the change, TAKEN those that were claimed; of claims only
-    the last one of each partition is known. HAND-OFF is the time until the last of these.
+    RELEASED are the partitions that were handed back after the change, TAKEN those that were claimed. HAND-OFF is the
+    time until the last of these. With -o json, each move comes with its times and both owners. The claims of a member
+    that fell silent are not known, since it handed nothing back.
 
     Parameters
     ----------
@@ -43,7 +44,7 @@ def rebalances(stream: str, group: str, /, *, place: Here) -> int:
     ]
     rows = [_row(rebalance) for rebalance in found]
     if place.output != "table":
-        rows = [{**row, "at": row["at"].isoformat(timespec="milliseconds")} for row in rows]
+        rows = [{**row, "at": _iso(row["at"])} for row in rows]
     place.printer.rows(rows, columns, f"nothing is known of {group}")
     return 0
 
@@ -58,4 +59,19 @@ def _row(rebalance: Rebalance) -> dict[str, Any]:
         "released": list(rebalance.released),
         "taken": list(rebalance.taken),
         "seconds": round(rebalance.seconds, 3),
+        "moves": [_move(move) for move in rebalance.moves],
     }
+
+
+def _move(move: Move) -> dict[str, Any]:
+    return {
+        "partition": move.partition,
+        "former": move.former,
+        "released": _iso(move.released),
+        "owner": move.owner,
+        "taken": _iso(move.taken),
+    }
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="milliseconds")

@@ -17,10 +17,12 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.console import Console
 
+from segmenter import sync
 from segmenter.cli.codes import Exit
 from segmenter.cli.probe import probed
 from segmenter.cli.supervisor import Supervisor
 from segmenter.errors import InvalidArgument
+from segmenter.handlers import Handlers
 from segmenter.serving import serve
 from segmenter.worker import Worker
 
@@ -84,7 +86,9 @@ def load(target: str) -> Worker:
         raise InvalidArgument(f"there is no module {module!r} in {os.getcwd()}") from missing  # noqa: PTH109
     for part in name.split("."):
         found = getattr(found, part, None)
-    worker = found if isinstance(found, Worker) or not callable(found) else found()
+    worker = found if isinstance(found, Handlers) or not callable(found) else found()
+    if isinstance(worker, sync.Worker):
+        return worker.in_loop()
     if not isinstance(worker, Worker):
         raise InvalidArgument(f"{target!r} is no Worker: {found!r}")
     return worker

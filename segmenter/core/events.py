@@ -47,10 +47,11 @@ class Freed:
     partition: int
     epoch: int
     member: str  # who released it
+    since: int = 0  # the epoch of its claim, which tells the history when that was; 0: it had been granted no claim
 
     def fields(self) -> Sequence[bytes]:
         """The event as flat fields of a log entry."""
-        return _flat(e="freed", p=str(self.partition), x=str(self.epoch), m=self.member)
+        return _flat(e="freed", p=str(self.partition), x=str(self.epoch), m=self.member, s=str(self.since))
 
 
 @frozen
@@ -98,7 +99,7 @@ def announcement_of(entry: Entry) -> Changed | Announcement | None:
             concerned = tuple(fields["n"].split())
             return Changed(fields["v"], fields["c"], fields["m"], concerned, int(fields["g"]))
         case "freed":
-            return Freed(int(fields["p"]), int(fields["x"]), fields["m"])
+            return Freed(int(fields["p"]), int(fields["x"]), fields["m"], int(fields.get("s", 0)))
         case "wanted":
             return Wanted(int(fields["p"]), int(fields["x"]), fields["m"])
         case "asked":

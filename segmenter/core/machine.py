@@ -56,6 +56,7 @@ class _Step:
         self.effects: list[sig.Effect] = []
         self.grant: Claimed | None = None
         self.drained: sig.Drained | None = None
+        self.held_since = 0  # the epoch of what was just released, if it was mine
 
     # --- events -----------------------------------------------------------------------------------------------------
 
@@ -148,7 +149,9 @@ class _Step:
     def _released(self, partition: int, reply: Released | Fenced | Gone) -> None:
         match reply:
             case Released(epoch):
-                self._emit(HandedBack(self.member.me, partition, self._hold(partition).epoch))
+                hold = self._hold(partition)
+                self.held_since = hold.epoch if hold.owner == self.member.me else 0
+                self._emit(HandedBack(self.member.me, partition, hold.epoch))
                 self._put(partition, epoch=epoch, owner=None)
                 self._symbol(partition, Symbol.RELEASED)
             case Fenced(owner, epoch):
@@ -284,10 +287,8 @@ class _Step:
     def _do_claim(self, partition: int) -> None:
         hold, member = self._hold(partition), self.member
         evict = hold.owner if self._claimable(hold) else None
-        slot = PartitionSlot(member.slot.stream, partition)
-        generation, claim = member.document.generation, self._token()
-        terms = (hold.epoch, claim, evict, 0, member.window)
-        self._ask(partition, Claim(slot, member.slot.group, member.me, generation, *terms))
+        terms = (member.document.generation, hold.epoch, self._token(), evict, 0, member.window)
+        self._ask(partition, Claim(PartitionSlot(member.slot.stream, partition), member.slot.group, member.me, *terms))
 
     def _do_repeat(self, partition: int) -> None:
         pending = self._hold(partition).pending
@@ -311,10 +312,9 @@ class _Step:
 
     def _do_release(self, partition: int) -> None:
         slot, group = PartitionSlot(self.member.slot.stream, partition), self.member.slot.group
-        epoch = self._hold(partition).epoch
         last = self.drained or sig.Drained(partition)
-        what = (last.number, last.progress, None, last.start, last.moves, last.window)
-        self._ask(partition, Release(slot, group, self.member.me, epoch, *what))
+        what = (self._hold(partition).epoch, last.number, last.progress, None, last.start, last.moves, last.window)
+        self._ask(partition, Release(slot, group, self.member.me, *what))
 
     def _do_wait(self, partition: int) -> None:
         hold = self._hold(partition)
@@ -329,7 +329,7 @@ class _Step:
         self._refresh()
 
     def _do_freed(self, partition: int) -> None:
-        self._announce(Freed(partition, self._hold(partition).epoch, self.member.me))
+        self._announce(Freed(partition, self._hold(partition).epoch, self.member.me, self.held_since))
         meant = self.member.document.assignment[partition] == self.member.me
         if meant and self.member.standing is Standing.STABLE:
             self._symbol(partition, Symbol.ASSIGNED)

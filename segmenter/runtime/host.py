@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, Protocol
 
@@ -70,3 +71,4 @@ class Host:
     chance: Callable[[], float] = random.random  # from 0 to 1
     place_heart: Placement = in_thread
     lanes: Callable[..., KeyLanes] = KeyLanes  # how the lanes of a partition are made
+    awaited: Callable[[], AbstractContextManager[None]] = nullcontext  # around what a thread of blocking code waits for

@@ -20,5 +20,6 @@ from segmenter.sync.consumer import Consumer
 from segmenter.sync.segmenter import Segmenter
 from segmenter.sync.shelves import Shelves
 from segmenter.sync.stream import Stream
+from segmenter.sync.worker import Worker
 
-__all__ = ["Consumer", "Segmenter", "Shelves", "Stream"]
+__all__ = ["Consumer", "Segmenter", "Shelves", "Stream", "Worker"]

@@ -8,20 +8,24 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from concurrent.futures import Executor
 from contextlib import suppress
+from contextvars import copy_context
 from functools import wraps
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 from segmenter.errors import ConsumerDead
+from segmenter.runtime.hooks import Hook
 from segmenter.sync.portal import Portal
 
-__all__ = ["Facade", "blocking", "iterating", "opening", "within"]
+__all__ = ["Facade", "blocking", "in_thread", "iterating", "opening", "within"]
 
 A = TypeVar("A")
 A_co = TypeVar("A_co", covariant=True)
 F = TypeVar("F", bound="Facade[Any]")
 P = ParamSpec("P")
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
 S = TypeVar("S")
 
 
@@ -40,17 +44,27 @@ class Facade(Generic[A_co]):
         return self._portal.call(start)
 
 
-def blocking(method: Callable[Concatenate[A, P], Awaitable[R]]) -> Callable[Concatenate[Facade[A], P], R]:
+class Method(Protocol[P, R_co]):
+    """A method of a facade, as type checkers see it: all of them agree that this is bound, as a function is."""
+
+    @overload
+    def __get__(self, facade: None, owner: Any = None, /) -> Self: ...
+    @overload
+    def __get__(self, facade: Facade[Any], owner: Any = None, /) -> Callable[P, R_co]: ...
+    def __get__(self, facade: Any, owner: Any = None, /) -> Any: ...
+
+
+def blocking(method: Callable[Concatenate[A, P], Awaitable[R]]) -> Method[P, R]:
     """Return the method that waits for what an async one returns."""
 
     @wraps(method)
     def call(self: Facade[A], /, *args: P.args, **kwargs: P.kwargs) -> R:
         return self._call(lambda: method(self._inner, *args, **kwargs))
 
-    return call
+    return _method(call)
 
 
-def within(method: Callable[Concatenate[A, P], R]) -> Callable[Concatenate[Facade[A], P], R]:
+def within(method: Callable[Concatenate[A, P], R]) -> Method[P, R]:
     """Return the method that has a plain one called in the loop's thread."""
 
     @wraps(method)
@@ -60,12 +74,12 @@ def within(method: Callable[Concatenate[A, P], R]) -> Callable[Concatenate[Facad
 
         return self._call(called)
 
-    return call
+    return _method(call)
 
 
 def iterating(
     method: Callable[Concatenate[A, P], AsyncGenerator[R, None]],
-) -> Callable[Concatenate[Facade[A], P], Generator[R, None, None]]:
+) -> Method[P, Generator[R, None, None]]:
     """Return the method that yields what an async one does; closing the iteration closes that one."""
 
     @wraps(method)
@@ -91,14 +105,14 @@ def iterating(
 
     asynchronous = inspect.signature(method).return_annotation
     _declare(iterate, method, asynchronous.removeprefix("Async").removesuffix("]") + ", None]")
-    return iterate
+    return _method(iterate)
 
 
 def opening(
     method: Callable[Concatenate[A, P], Awaitable[R]],
     seen: Callable[[F, R], S],
     prepared: Callable[[dict[str, Any]], dict[str, Any]] = lambda options: options,
-) -> Callable[Concatenate[F, P], S]:
+) -> Method[P, S]:
     """Return the method that waits for what an async one opens, and returns it as blocking code sees it.
 
     Args:
@@ -115,7 +129,23 @@ def opening(
         return self._call(opened)
 
     _declare(call, method, inspect.signature(seen).return_annotation)
+    return _method(call)
+
+
+def in_thread(hook: Hook, executor: Executor | None = None) -> Hook:
+    """Return a hook of blocking code, in a thread in which it may block, and call the consumer."""
+
+    async def call(partition: int) -> None:
+        context = copy_context()
+        result = await asyncio.get_running_loop().run_in_executor(executor, lambda: context.run(hook, partition))
+        if inspect.isawaitable(result):
+            await result
+
     return call
+
+
+def _method(function: Callable[Concatenate[F, P], R]) -> Method[P, R]:
+    return cast("Method[P, R]", function)
 
 
 def _declare(made: Callable[..., object], method: Callable[..., object], returned: str) -> None:

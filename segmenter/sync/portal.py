@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import atexit
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import CancelledError, Future
-from contextlib import suppress
-from typing import TypeVar
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from typing import Any, Generic, TypeVar
 
 from segmenter.errors import ConsumerDead, NotHere
 from segmenter.runtime.home import Process
@@ -20,6 +20,7 @@ from segmenter.runtime.home import Process
 __all__ = ["Portal"]
 
 R = TypeVar("R")
+Around = Callable[[], AbstractContextManager[None]]
 
 EXIT_S = 6.0  # that a process which has not closed it waits for the farewell when it exits
 JOIN_S = 1.0  # for the thread, once its loop is told to end
@@ -28,11 +29,12 @@ JOIN_S = 1.0  # for the thread, once its loop is told to end
 class Portal:
     """A thread with an event loop of its own, from the first call to ``close``."""
 
-    def __init__(self, namespace: str, farewell: Callable[[], Awaitable[None]]) -> None:
-        """Take whom it serves, and what is awaited before the loop ends."""
+    def __init__(self, namespace: str, farewell: Callable[[], Awaitable[None]], around: Around = nullcontext) -> None:
+        """Take whom it serves, what is awaited before the loop ends, and what surrounds in it what a call waits for."""
         self._namespace = namespace
         self._process: Process | None = None  # that the thread lives in
         self._farewell = farewell
+        self._around = around
         self._lock = threading.Lock()  # so that what is submitted comes before the end of the loop, or is refused
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -57,13 +59,13 @@ class Portal:
             NotHere: called in a forked child, or in the thread of the loop, which would wait for itself.
             ConsumerDead: it was closed.
         """
-        future = self._submit(start)
+        wait = _Wait(start, self._around)
         try:
-            return future.result(timeout_s)
+            return self._submit(wait).result(timeout_s)
         except CancelledError:
             raise _closed() from None
         finally:
-            future.cancel()  # of no effect once it is done
+            wait.end()
 
     def tell(self, callback: Callable[[], object]) -> None:
         """Have something called in the loop, and do not wait; nothing happens once it was closed."""
@@ -71,14 +73,14 @@ class Portal:
             if self._loop is not None and not self.closed:
                 self._loop.call_soon_threadsafe(callback)
 
-    def _submit(self, start: Callable[[], Awaitable[R]]) -> Future[R]:
+    def _submit(self, wait: _Wait[R]) -> Future[R]:
         self._check_caller()
         with self._lock:
             if self.closed:
                 raise _closed()
             if self._loop is None:
                 self._loop = self._begin()
-            return asyncio.run_coroutine_threadsafe(_awaited(start), self._loop)
+            return asyncio.run_coroutine_threadsafe(wait.awaited(), self._loop)
 
     def _check_caller(self) -> None:
         self.check()
@@ -92,9 +94,23 @@ class Portal:
         self._thread = threading.Thread(target=self._run, args=(begun,), name="segmenter", daemon=True)
         self._thread.start()
         loop = begun.result()
-        self._process = Process(f"the Segmenter of namespace {self._namespace!r}")
+        self._settle()
         atexit.register(self._exit)
         return loop
+
+    def _settle(self) -> None:
+        self._process = Process(f"the Segmenter of namespace {self._namespace!r}")
+
+    @contextmanager
+    def attend(self) -> Generator[None]:
+        """Serve the loop that runs in this thread, instead of one of its own; whoever runs that loop ends it."""
+        self._loop, self._thread = asyncio.get_running_loop(), threading.current_thread()
+        self._settle()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.closed = True
 
     def _run(self, begun: Future[asyncio.AbstractEventLoop]) -> None:
         async def live() -> None:
@@ -134,8 +150,33 @@ class Portal:
             self.close(EXIT_S)
 
 
-async def _awaited(start: Callable[[], Awaitable[R]]) -> R:
-    return await start()
+class _Wait(Generic[R]):
+    """What a thread waits for in the loop; there before it is begun, since an interruption may come at any point."""
+
+    def __init__(self, start: Callable[[], Awaitable[R]], around: Around) -> None:
+        self._start = start
+        self._around = around
+        self._ended = False  # nobody waits any more
+        self._task: asyncio.Task[Any] | None = None  # while it is awaited
+        self._loop: asyncio.AbstractEventLoop
+
+    async def awaited(self) -> R:
+        """Await it, in the loop, unless nobody waits any more."""
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        try:
+            if self._ended:
+                raise asyncio.CancelledError
+            with self._around():
+                return await self._start()
+        finally:
+            self._task = None
+
+    def end(self) -> None:
+        """Nobody waits any more, in the thread that did; of no effect once it is done."""
+        self._ended = True  # before the look at the task, as that is set before the look at this
+        if (task := self._task) is not None:
+            self._loop.call_soon_threadsafe(task.cancel)
 
 
 def _closed() -> ConsumerDead:

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,7 +13,6 @@ from attrs import evolve
 from segmenter.codecs import T
 from segmenter.consumer import Consumer as AsyncConsumer
 from segmenter.port import Backend
-from segmenter.runtime.hooks import Hook
 from segmenter.runtime.host import Host
 from segmenter.runtime.pump import Pump
 from segmenter.segmenter import Segmenter as AsyncSegmenter
@@ -23,11 +20,11 @@ from segmenter.stream import Stream as AsyncStream
 from segmenter.sync.administration import Administration
 from segmenter.sync.consumer import Consumer
 from segmenter.sync.desk import Desk, LentLanes
-from segmenter.sync.facade import opening
+from segmenter.sync.facade import in_thread, opening
 from segmenter.sync.portal import Portal
 from segmenter.sync.stream import Stream
 
-__all__ = ["Segmenter"]
+__all__ = ["HOOKS", "Segmenter"]
 
 HOOKS = ("on_assigned", "on_revoked", "on_lost")
 
@@ -41,18 +38,7 @@ def _consumer(segmenter: Segmenter, inner: AsyncConsumer) -> Consumer:
 
 
 def _hooked(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: _in_thread(option) if name in HOOKS and option else option for name, option in options.items()}
-
-
-def _in_thread(hook: Hook) -> Hook:
-    """The hook, in a thread in which it may block, and call the consumer."""
-
-    async def call(partition: int) -> None:
-        result = await asyncio.to_thread(hook, partition)
-        if inspect.isawaitable(result):
-            await result
-
-    return call
+    return {name: in_thread(option) if name in HOOKS and option else option for name, option in options.items()}
 
 
 class Segmenter(Administration):
@@ -84,7 +70,7 @@ class Segmenter(Administration):
     ) -> None:
         self.host = evolve(host or Host(), lanes=self._lanes)
         inner = AsyncSegmenter(url, namespace=namespace, backend=backend, host=self.host)
-        super().__init__(Portal(namespace, self._farewell), inner)
+        super().__init__(Portal(namespace, self._farewell, self.host.awaited), inner)
         self.namespace = namespace
         self._desks: dict[object, Desk] = {}
 

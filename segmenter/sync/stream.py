@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Generic
 
 from segmenter.codecs import T
+from segmenter.core.forward import Outgoing
 from segmenter.runtime.intake import Key
 from segmenter.runtime.sent import Sent
 from segmenter.stream import Stream as AsyncStream
-from segmenter.sync.facade import Facade, blocking, within
+from segmenter.sync.facade import Facade, blocking
 
 __all__ = ["Stream"]
 
@@ -41,7 +42,6 @@ class Stream(Facade[AsyncStream[T]], Generic[T]):
         return self._inner.partition_of(key)
 
     send = blocking(AsyncStream[T].send)
-    outgoing = within(AsyncStream[T].outgoing)
     alter = blocking(AsyncStream[T].alter)
 
     def send_many(self, messages: Iterable[tuple[Key, T] | tuple[Key, T, Mapping[str, str]]]) -> Sequence[Sent]:
@@ -59,3 +59,15 @@ class Stream(Facade[AsyncStream[T]], Generic[T]):
         """
         here = list(messages)  # an iterable of the user's runs in the user's thread
         return self._call(lambda: self._inner.send_many(here))
+
+    def outgoing(self, key: Key, data: T, headers: Mapping[str, str] | None = None) -> Outgoing:
+        """Return a message on its way to this stream, for ``Message.forward``; nothing is sent yet.
+
+        Raises:
+            MessageTooLarge, InvalidArgument: the message cannot be, or the stream was opened with ``durability``.
+        """
+
+        async def going_out() -> Outgoing:
+            return self._inner.outgoing(key, data, headers)
+
+        return self._call(going_out)

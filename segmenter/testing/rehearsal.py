@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from concurrent.futures import Executor, Future
+from collections.abc import Callable, Coroutine, Generator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
@@ -24,7 +25,7 @@ from segmenter_memory import MemoryBackend, Store
 if TYPE_CHECKING:
     from segmenter.worker import Worker
 
-__all__ = ["Failed", "Handled", "Inline", "Rehearsal"]
+__all__ = ["Failed", "Handled", "Inline", "Outside", "Rehearsal"]
 
 R = TypeVar("R")
 P = ParamSpec("P")
@@ -60,6 +61,9 @@ class Failed:
 class Inline(Executor):
     """Runs at once and in this thread what other executors would run later and elsewhere."""
 
+    def __init__(self, _loop: VirtualLoop) -> None:
+        pass
+
     def submit(self, call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Call it, and return how that came out."""
         future: Future[R] = Future()
@@ -69,25 +73,71 @@ class Inline(Executor):
             future.set_exception(error)
         return future
 
+    def awaited(self) -> AbstractContextManager[None]:
+        """Nothing waits for the loop, which stands still meanwhile."""
+        return nullcontext()
+
+
+class Outside(Executor):
+    """Runs in a thread of its own, one after the other, what may wait for the event loop; time stands still meanwhile.
+
+    So the handlers of blocking code find the loop at work when they send.
+    """
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+        self._thread = ThreadPoolExecutor(1)
+
+    def submit(self, call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Call it in the thread, and let time pass again when whoever waits for it has been told."""
+        future: Future[R] = Future()
+        future.set_running_or_notify_cancel()
+
+        def ended(inner: Future[R]) -> None:
+            if (error := inner.exception()) is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(inner.result())
+            self._loop.call_soon_threadsafe(self._loop.thaw)
+
+        self._loop.freeze()
+        self._thread.submit(call, *args, **kwargs).add_done_callback(ended)
+        return future
+
+    @contextmanager
+    def awaited(self) -> Generator[None]:
+        """While the thread waits for something in the loop, time passes."""
+        self._loop.thaw()
+        try:
+            yield
+        finally:
+            self._loop.freeze()
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the thread."""
+        self._thread.shutdown(wait, cancel_futures=cancel_futures)
+
 
 class Rehearsal:
     """A worker at work on virtual time, from entering a ``with`` block to leaving it. Get one from ``worker.test()``.
 
-    Time passes only within ``drain`` and ``advance``. Plain functions run in the event loop, so whatever they do takes
+    Time passes only within ``drain`` and ``advance``, and not while a plain function runs, so whatever those do takes
     no time; nothing may wait for the outside world.
     """
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Worker, executor: Callable[[VirtualLoop], Inline | Outside]) -> None:
         self.handled: list[Handled] = []
         self.parked: list[Failed] = []
         self.dead: list[Failed] = []
         self._worker = worker
+        self._new_executor = executor
         self._waiting: dict[tuple[GroupSlot, int, str], Failed] = {}
         self._values: dict[tuple[GroupSlot, int, str], Any] = {}
         self._forms = {slot.stream: handler.form for slot, handler in worker.handlers.items()}
         self._segmenter: Segmenter
         self._runner: asyncio.Runner
         self._running: asyncio.Task[None]
+        self._executor: Inline | Outside
 
     # --- what there is to look at -----------------------------------------------------------------------------------
 
@@ -135,11 +185,13 @@ class Rehearsal:
     def __enter__(self) -> Self:
         if asyncio._get_running_loop() is not None:
             raise SegmenterError("a rehearsal has an event loop of its own: use it in a plain test, not an async one")
-        self._runner = asyncio.Runner(loop_factory=VirtualLoop)
+        loop = VirtualLoop()
+        self._runner = asyncio.Runner(loop_factory=lambda: loop)
+        self._executor = self._new_executor(loop)
         try:
-            self._run(self._begin())
+            self._run(self._begin(loop))
         except BaseException:
-            self._runner.close()
+            self._close()
             raise
         return self
 
@@ -152,24 +204,24 @@ class Rehearsal:
             if error is None:
                 raise
         finally:
-            self._runner.close()
+            self._close()
+
+    def _close(self) -> None:
+        self._runner.close()
+        self._executor.shutdown()
 
     def _run(self, coroutine: Coroutine[Any, Any, R]) -> R:
         return self._runner.run(coroutine)
 
-    async def _begin(self) -> None:
-        loop = asyncio.get_running_loop()
+    async def _begin(self, loop: VirtualLoop) -> None:
         store = Store(lambda: EPOCH_US + int(loop.time() * 1_000_000))
-
-        def segmenter() -> Segmenter:
-            backend = MemoryBackend(store=store)
-            return Segmenter(namespace=self._worker.namespace, backend=backend, host=virtual_host(loop))
-
-        self._segmenter = segmenter()
+        backend, host = MemoryBackend(store=store), virtual_host(loop)
+        self._segmenter = Segmenter(namespace=self._worker.namespace, backend=backend, host=host)
         for stream in self._forms:
             await self._segmenter.register_stream(stream)
         handlers = [self._watched(handler) for handler in self._worker.handlers.values()]
-        self._running = loop.create_task(self._worker.run_on(segmenter(), Inline(), handlers))
+        door = self._worker.door(MemoryBackend(store=store), evolve(virtual_host(loop), awaited=self._executor.awaited))
+        self._running = loop.create_task(self._worker.run_on(door, self._executor, handlers))
         while not self._worker.ready:
             await self._advance(STEP_S)
 

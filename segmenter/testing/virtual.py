@@ -1,7 +1,8 @@
 """Virtual time: an event loop whose clock jumps to the next timer instead of waiting for it.
 
 The real runtime runs on it unchanged, hours of a cluster's life in seconds, and the same way each time. Nothing may
-do real input or output on it: the memory backend is all it needs.
+do real input or output on it: the memory backend is all it needs. While something is at work in a thread, time stands
+still (``freeze``).
 
 Several processes may live in one loop. Whatever is started within ``Thread.context`` belongs to that thread of a
 process and stands still while it is stopped, as under SIGSTOP: its callbacks wait, and time passes.
@@ -34,9 +35,10 @@ class _Selector(selectors.DefaultSelector):  # type: ignore[misc, valid-type, un
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
+        self.frozen = 0  # functions that are at work in threads
 
     def select(self, timeout: float | None = None) -> list[Any]:
-        ready = super().select(0)
+        ready = super().select(None if self.frozen and timeout != 0 else 0)
         if ready:
             return ready
         if timeout is None:
@@ -108,6 +110,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         """Virtual seconds since the loop was made."""
         return self._virtual.now
 
+    def freeze(self) -> None:
+        """Let no time pass, but wait for what comes from threads, until ``thaw`` is called as often."""
+        self._virtual.frozen += 1
+
+    def thaw(self) -> None:
+        """Undo ``freeze``; in the thread of the loop, as that."""
+        self._virtual.frozen -= 1
+
     def call_soon(  # type: ignore[override, unused-ignore]
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
@@ -122,6 +132,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
         """Arrange for a call in the thread that runs the event loop of the process that asks."""
+        if self._virtual.frozen:
+            return super().call_soon_threadsafe(callback, *args, context=context)
         thread = _THREAD.get()
         return self.call_soon(callback, *args, context=thread.main.context if thread and not context else context)
 

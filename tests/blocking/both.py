@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import pytest
 
-from segmenter import Consumer, Segmenter, Shelves, Stream, sync
+from segmenter import Consumer, Segmenter, Shelves, Stream, Worker, sync
 
 __all__ = ["Place", "both", "eventually"]
 
@@ -78,6 +78,7 @@ ASYNC: dict[type, type] = {
     sync.Stream: Stream,
     sync.Consumer: Consumer,
     sync.Shelves: Shelves,
+    sync.Worker: Worker,
 }
 
 
@@ -91,6 +92,7 @@ class Place:
 
     def __init__(self, api: str, url: str, namespace: str) -> None:
         self._kind: Callable[..., Any] = Segmenter if api == "async" else sync.Segmenter
+        self._worker: Callable[..., Any] = Worker if api == "async" else sync.Worker
         self._url = url
         self._namespace = namespace
         self._segmenters: list[Any] = []
@@ -100,6 +102,10 @@ class Place:
         segmenter = dressed(self._kind(self._url, namespace=self._namespace))
         self._segmenters.append(segmenter)
         return segmenter
+
+    def worker(self, **options: Any) -> Any:
+        """One, in the same place."""
+        return dressed(self._worker(self._url, namespace=self._namespace, **options))
 
     async def aclose(self) -> None:
         """Close them all, once more."""

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -318,6 +319,8 @@ def test_an_interrupted_wait_loses_no_message(
     ctrl_c.append(consumer)
 
     def disturb() -> None:
+        world.until(lambda: consumer._desk._waiting > 0)  # so that it is interrupted once at least
+        _press()
         for number in range(200):
             orders.send("k", b"%d" % number)
             _press()
@@ -338,6 +341,29 @@ def test_an_interrupted_wait_loses_no_message(
     disturbing.join()
     assert interruptions
     assert got == [(b"%d" % number, 1) for number in range(200)]
+
+
+@pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
+def test_a_wait_that_is_interrupted_as_it_begins_takes_nothing_from_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch, wait: Callable[[sync.Consumer], list[Message]]
+) -> None:
+    """It would go on in the loop, unknown to anybody, and be handed a message that nobody gets."""
+    segmenter = world.segmenter()
+    orders = segmenter.register_stream("orders", partitions=1)
+    consumer = segmenter.register_consumer("orders", group="g")
+
+    def interrupted(*arguments: Any) -> None:
+        begun(*arguments)
+        world.until(lambda: consumer._desk._waiting > 0)
+        raise KeyboardInterrupt
+
+    begun = asyncio.run_coroutine_threadsafe
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncio, "run_coroutine_threadsafe", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            wait(consumer)
+    orders.send("k", b"0")
+    assert [message.data for message in wait(consumer)] == [b"0"]
 
 
 @pytest.mark.usefixtures("patient_desk")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from tests.servers import Server, free_port
 
 SEGMENTER = Path(sys.executable).with_name("segmenter")
 FAST = ("--rate", "0", "--work-ms", "0", "--session", "0.5")
+
+BRISK = ("--rate", "1500", "--work-ms", "0", "--session", "0.3")  # with time for a kill
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -39,6 +42,16 @@ def test_the_demo_holds(where: str, request: pytest.FixtureRequest) -> None:
     assert "was killed" in done.stdout
     assert "It holds" in done.stdout
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("output", ["json", "jsonl"])
+def test_programs_read_the_verdict_as_json(output: str) -> None:
+    done = _run("demo", "-o", output, *BRISK)
+    assert done.returncode == Exit.OK, done.stderr
+    verdict = json.loads(done.stdout)
+    assert (verdict["holds"], verdict["flights"], verdict["lost"], verdict["out_of_order"]) == (True, 2552, 0, 0)
+    assert any(hand_off["killed"] for hand_off in verdict["hand_offs"])
+    assert "was killed" in done.stderr
 
 
 def test_a_demo_that_is_cut_short_does_not_hold() -> None:

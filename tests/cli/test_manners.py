@@ -68,6 +68,14 @@ def test_wrong_usage_is_2(words: list[str]) -> None:
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize("option", [["--url", "memory://"], ["--namespace", "shop"], ["-o", "json"]])
+def test_an_option_that_would_change_nothing_is_2_and_says_what_would(option: list[str]) -> None:
+    """A worker that is run against another server than its reader thinks is worse than none."""
+    code, out, err = ran(["run", "shop:worker", *option])
+    assert (code, out) == (2, "")
+    assert "run goes by none of --url, --namespace and -o: the worker names its namespace, and SEGMENTER_URL" in err
+
+
 def test_no_url_at_all_is_2_and_says_where_one_could_come_from(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SEGMENTER_URL", raising=False)
     code, _, err = ran(["streams", "ls"])

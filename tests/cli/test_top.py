@@ -21,6 +21,11 @@ HERE = Place("memory://top", "default", "table")
 LIMIT_S = 30
 
 
+def test_the_colours_are_those_of_the_terminal() -> None:
+    """One that is light is not painted dark."""
+    assert Board(HERE, None, None).ansi_color
+
+
 async def passing(world: World, seconds: float) -> None:
     """Let virtual time pass."""
     until = world.loop.time() + seconds

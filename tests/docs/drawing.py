@@ -14,10 +14,10 @@ Edge = tuple[str, str, str]  # from, by, to
 
 HALF_WIDTH = 62
 HALF_HEIGHT = 19
-LINE = 12  # height of a label's line
+LINE = 14  # height of a label's line
 STYLE = (
-    "text{font:600 12px system-ui,sans-serif;text-anchor:middle;fill:#1f2933}"
-    "text.by{font:10px system-ui,sans-serif;fill:#374151}text.halo{stroke:#fff;stroke-width:4px}"
+    "text{font:600 13px system-ui,sans-serif;text-anchor:middle;fill:#1f2933}"
+    "text.by{font:12px system-ui,sans-serif;fill:#374151}text.halo{stroke:#fff;stroke-width:4px}"
     "rect{fill:#e8f0fe;stroke:#3b5bdb;stroke-width:1.5}"
     "path.way{fill:none;stroke:#6b7280;stroke-width:1.2;marker-end:url(#tip)}"
 )
@@ -29,11 +29,12 @@ TIP = (
 
 @frozen
 class Layout:
-    """Where states stand, and how far ways bend to their left (30 unless told)."""
+    """Where states stand, how far ways bend to their left (30 unless told), and where on them words stand."""
 
     size: tuple[int, int]
     places: Mapping[str, tuple[int, int]]
     bends: Mapping[tuple[str, str], int]
+    words: Mapping[tuple[str, str], float]  # 0.5 unless told, which is half the way
 
 
 PARTITION = Layout(
@@ -43,7 +44,7 @@ PARTITION = Layout(
         "WAITING": (450, 60),
         "CLAIMING": (450, 210),
         "OWNED": (780, 210),
-        "ABANDONING": (450, 390),
+        "ABANDONING": (450, 415),
         "DRAINING": (780, 610),
         "RELEASING": (450, 610),
     },
@@ -51,13 +52,25 @@ PARTITION = Layout(
         ("FREE", "CLAIMING"): -20,
         ("CLAIMING", "FREE"): -20,
         ("WAITING", "FREE"): -50,
-        ("OWNED", "FREE"): 75,
-        ("DRAINING", "FREE"): -15,
+        ("CLAIMING", "ABANDONING"): 45,
+        ("ABANDONING", "CLAIMING"): 45,
+        ("OWNED", "FREE"): 66,
+        ("DRAINING", "FREE"): 12,
         ("ABANDONING", "FREE"): 0,
         ("OWNED", "DRAINING"): 0,
         ("DRAINING", "RELEASING"): 0,
         ("CLAIMING", "OWNED"): 0,
         ("ABANDONING", "RELEASING"): 0,
+    },
+    {
+        ("OWNED", "FREE"): 0.22,
+        ("DRAINING", "FREE"): 0.36,
+        ("ABANDONING", "RELEASING"): 0.6,
+        ("CLAIMING", "ABANDONING"): 0.4,
+        ("ABANDONING", "CLAIMING"): 0.6,
+        ("ABANDONING", "FREE"): 0.35,
+        ("RELEASING", "FREE"): 0.6,
+        ("FREE", "RELEASING"): 0.7,
     },
 )
 MEMBER = Layout(
@@ -70,6 +83,13 @@ MEMBER = Layout(
         "DISPLACED": (450, 370),
     },
     {("JOINING", "DISPLACED"): 103, ("LEAVING", "DISPLACED"): 0, ("STABLE", "OUTSIDE"): 108, ("STABLE", "LEAVING"): 0},
+    {
+        ("JOINING", "DISPLACED"): 0.3,
+        ("STABLE", "LEAVING"): 0.3,
+        ("STABLE", "OUTSIDE"): 0.6,
+        ("LEAVING", "DISPLACED"): 0.4,
+        ("DISPLACED", "OUTSIDE"): 0.4,
+    },
 )
 
 
@@ -124,16 +144,19 @@ def _rim(centre: tuple[float, float], towards: tuple[float, float]) -> tuple[flo
 
 
 def _label(layout: Layout, origin: str, target: str, words: list[str]) -> str:
-    """What leads along a way, in its middle."""
-    x, y = _middle(layout, origin, target)
+    """What leads along a way."""
+    x, y = _words_at(layout, origin, target)
     first = y + 4 - LINE * (len(words) - 1) / 2
     lines = [(f'x="{x:.0f}" y="{first + LINE * number:.0f}"', word) for number, word in enumerate(words)]
     return "".join(f'<text class="by {kind}" {at}>{word}</text>' for kind in ("halo", "word") for at, word in lines)
 
 
-def _middle(layout: Layout, origin: str, target: str) -> tuple[float, float]:
+def _words_at(layout: Layout, origin: str, target: str) -> tuple[float, float]:
     (x, y), (to_x, to_y) = layout.places[origin], layout.places[target]
     if origin == target:
         return x + HALF_WIDTH + 50, y - 46
     bend_x, bend_y = _bend(layout, origin, target)
-    return (x + to_x + 2 * bend_x) / 4, (y + to_y + 2 * bend_y) / 4
+    gone = layout.words.get((origin, target), 0.5)
+    left = 1 - gone
+    here, between, there = left * left, 2 * left * gone, gone * gone
+    return here * x + between * bend_x + there * to_x, here * y + between * bend_y + there * to_y

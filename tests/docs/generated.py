@@ -107,10 +107,10 @@ def _tables() -> str:
         "are made from them. Symbols that may come at any time change nothing where they have no row; any other\n"
         "missing row is an error. Why things move at all: [the protocol](../../specs/protocol.md).\n\n"
         "## A partition, as a member sees it\n\n"
-        "![The states of a partition and what leads from one to the next](partition.svg)\n\n"
+        "[![The states of a partition and what leads from one to the next](partition.svg)](partition.svg)\n\n"
         f"| state | what happened | next state | what is done |\n|---|---|---|---|\n{''.join(rows)}\n"
         "## A member in its group\n\n"
-        "![The standings of a member and what leads from one to the next](member.svg)\n\n"
+        "[![The standings of a member and what leads from one to the next](member.svg)](member.svg)\n\n"
         f"| standing | what happened | next standing |\n|---|---|---|\n{''.join(turns)}"
     )
 

@@ -13,6 +13,7 @@ from segmenter import errors
 from segmenter.core.transitions import STANDINGS, TABLE
 from tests.docs.generated import GENERATED
 from tests.docs.site import ROOT, build, pages
+from tests.meta.test_two_apis import INTERNAL, METHODS
 
 REMOTE = re.compile(r'<(?:script|link|img|iframe)\b[^>]*(?:src|href)="(?:https?:)?//[^"]*"')
 
@@ -48,3 +49,7 @@ def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere() ->
     assert {match for page in made for match in REMOTE.findall(page.read_text())} == set()
     reference = (ROOT / "site" / "docs" / "reference" / "api.html").read_text()
     assert "Append a message, and return when the server has it." in reference, "docstrings are on the page"
+    shown = set(re.findall(r'id="segmenter\.(\w+\.\w+)"', reference))
+    called = {name for name, *_ in METHODS if "._" not in name} - {"Stream.outgoing"}  # which forward() calls
+    assert called <= shown, "all that users call"
+    assert shown & INTERNAL == set(), "what objects offer to each other is nobody else's matter"

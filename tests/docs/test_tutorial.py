@@ -20,7 +20,10 @@ PAGE = (ROOT / "docs" / "tutorial.md").read_text()
 PROGRAMS = re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 COMMANDS = re.findall(r"^\$ (.+)$", PAGE, re.MULTILINE)
 BILLED = re.compile(r"(customer-\d+) (\d+) by (\d+)")
-ORDERS = 200
+AT_ONCE, TAKES_S = 8, 0.1  # orders: two of each partition
+CUSTOMERS = 20
+READS_S = 40  # until a reader has opened another terminal, and typed what comes next
+NUMBERS = 10  # for each customer, in place of many more: nobody reads here
 
 
 class Reader:
@@ -34,7 +37,7 @@ class Reader:
         self._news = asyncio.Event()
         self._listening: list[asyncio.Task[None]] = []
         for name, code in PROGRAMS:
-            (folder / name).write_text(code)
+            (folder / name).write_text(re.sub(r"range\(\d\d\d\)", f"range({NUMBERS})", code))
 
     def types(self, command: str, codes: Sequence[int] = (0,)) -> str:
         """Run a command that stands on the page; it ends with one of these."""
@@ -89,6 +92,13 @@ class Reader:
         await asyncio.gather(*self._listening)
 
 
+def test_there_is_work_for_as_long_as_a_reader_takes() -> None:
+    (numbers,) = re.findall(r"range\((\d\d\d)\)", PAGE)
+    orders = int(numbers) * CUSTOMERS
+    assert f"sends {orders:,} orders of {CUSTOMERS} customers" in PAGE
+    assert orders * TAKES_S / AT_ONCE >= READS_S
+
+
 def test_the_tutorial_comes_out_as_it_says(tmp_path: Path) -> None:
     """It uses the names that are on the page, so it has a server of its own."""
     server = Server(newest())
@@ -116,15 +126,15 @@ async def play(reader: Reader) -> None:
     reader.types("python shop.py")
     assert "billing" in reader.types("segmenter streams describe orders")
     victim = reader.workers[0].pid
-    await reader.sees(20, by=victim)
+    await reader.sees(CUSTOMERS, by=victim)
     reader.workers[0].send_signal(signal.SIGKILL)
-    await reader.sees(ORDERS)
+    await reader.sees(CUSTOMERS * NUMBERS)
     assert len(owners(reader.types("segmenter groups describe orders billing"))) == 1
     assert "expired" in reader.types("segmenter rebalances orders billing").splitlines()[-1]
-    again = len(reader.billed) - ORDERS
+    again = len(reader.billed) - CUSTOMERS * NUMBERS
     assert again <= 4 * 4, "only what was in flight or had been finished within a tenth of a second"
     for numbers in firsts(reader.billed).values():
-        assert numbers == list(range(10)), "in order"
+        assert numbers == list(range(NUMBERS)), "in order"
 
 
 def owners(table: str) -> set[str]:

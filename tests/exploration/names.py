@@ -49,7 +49,7 @@ FIELDS: dict[type, dict[str, str]] = {
     doc.GroupUpdated: {"generation": "generation"},
     doc.StillAlive: {"member": "member"},
     Changed: {"version": "token", "member": "untold", "concerned": "members", "generation": "generation"},
-    Freed: {"epoch": "epoch", "member": "member"},
+    Freed: {"epoch": "epoch", "member": "member", "since": "untold epoch"},
     Wanted: {"epoch": "epoch", "member": "member"},
     # the lanes
     lane.PartitionState: {"history": "history", "log": "constant"},
@@ -185,6 +185,7 @@ def _in_chain(value: tuple[tuple[float, int], ...], naming: Naming, _walk: Walk)
 
 _INSIDE: dict[str, Callable[[Any, Naming, Walk], Any]] = {
     "untold": lambda value, naming, walk: "",
+    "untold epoch": lambda value, naming, walk: 0,
     "by partition": _by_partition,
     "members": _in_members,
     "by member": _by_member,

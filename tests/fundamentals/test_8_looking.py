@@ -240,9 +240,39 @@ async def test_rebalances_are_told_with_their_causes_and_what_followed_from_them
     assert balanced.released == (2, 3)
     assert balanced.concerned == tuple(sorted([first.id, second.id]))
     assert leaving.released == (0, 1)
-    assert leaving.taken or left.taken
+    assert sorted([*leaving.taken, *left.taken]) == [0, 1]
     assert all(it.seconds < 0.1 for it in known)
     assert joined.at.timestamp() < balanced.at.timestamp()
+
+
+@virtually
+async def test_a_hand_off_is_known_though_the_partition_has_moved_again(world: World) -> None:
+    """Whoever hands a partition back tells since when it was his."""
+    segmenter = world.segmenter()
+    await segmenter.register_stream("orders", partitions=4)
+    first = await world.worker("a")
+    await asyncio.sleep(1)
+    second = await world.worker("b")
+    await world.until(lambda: len(second.partitions) == 2)
+    first_id, second_id = first.id, second.id
+    await first.shutdown()
+    await second.shutdown()
+    last = await world.worker("c")
+    await world.until(lambda: len(last.partitions) == 4)
+    known = await segmenter.rebalances("orders", "g")
+    joined, balanced = known[2], known[4]
+    assert [(move.partition, move.former, move.owner) for move in joined.moves] == [
+        (n, None, first_id) for n in range(4)
+    ]
+    assert [(move.partition, move.former, move.owner) for move in balanced.moves] == [
+        (n, first_id, second_id) for n in (2, 3)
+    ]
+    for move in balanced.moves:
+        assert move.released is not None
+        assert move.taken is not None
+        assert balanced.at <= move.released <= move.taken
+        assert (move.taken - move.released).total_seconds() < 0.1
+    assert [rebalance.taken for rebalance in known if rebalance.member == last.id] == [(0, 1, 2, 3)]
 
 
 @virtually

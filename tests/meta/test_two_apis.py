@@ -24,7 +24,16 @@ NAMES = {
 }
 RETURNS = {"Registration": "Consumer", "AsyncIterator": "Iterator", "AsyncGenerator": "Generator"}
 # What an async object offers to the others behind it, and not to users.
-INTERNAL = {"Segmenter.session", "Segmenter.lifecycle", "Segmenter.open_pump", "Stream.close"}
+INTERNAL = {
+    "Segmenter.session",
+    "Segmenter.lifecycle",
+    "Segmenter.open_pump",
+    "Stream.close",
+    "Worker.check_idle",
+    "Worker.door",
+    "Worker.in_loop",
+    "Worker.run_on",
+}
 
 
 def _members(kind: type) -> dict[str, object]:
@@ -69,8 +78,9 @@ def test_signatures_are_equal(name: str, asynchronous: object, blocking: object)
     assert not inspect.isasyncgenfunction(blocking)
 
 
-def test_a_segmenter_is_made_with_the_same_arguments() -> None:
-    assert inspect.signature(sync.Segmenter) == inspect.signature(segmenter.Segmenter)
+@pytest.mark.parametrize("name", ["Segmenter", "Worker"])
+def test_what_is_opened_is_made_with_the_same_arguments(name: str) -> None:
+    assert inspect.signature(getattr(sync, name)) == inspect.signature(getattr(segmenter, name))
 
 
 @EACH

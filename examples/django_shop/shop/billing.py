@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from django.db import close_old_connections
 
-from segmenter import Worker
+from segmenter import sync
 from shop.models import Bill, Order
 
 __all__ = ["worker"]
 
-worker = Worker(namespace="shop", group="billing")
+worker = sync.Worker(namespace="shop", group="billing")
 
 
 @worker.handler("orders", type=str, key_concurrency=8)

@@ -24,6 +24,7 @@ from segmenter.cli.demo.story import Story
 from segmenter.cli.demo.verdict import judge
 from segmenter.cli.demo.worker import Job
 from segmenter.cli.place import Here
+from segmenter.cli.printing import Printer
 from segmenter.config import MIN_SESSION_S
 from segmenter.errors import GroupNotEmpty
 from segmenter.segmenter import Segmenter
@@ -51,7 +52,8 @@ def demo(
 
     Flights, keyed by aircraft, go through a stream's partitions. The verdict is computed from what was handled: were
     all of them, and each aircraft's in order? Without --url all runs in this process; with redis://HOST:PORT each
-    worker is a process, and one is killed with SIGKILL. The namespace is made up, and removed.
+    worker is a process, and one is killed with SIGKILL. The namespace is made up, and removed. The exit code is 6 if
+    the verdict does not hold.
 
     Parameters
     ----------
@@ -80,7 +82,7 @@ def demo(
         session_s=session,
         limit_s=seconds,
     )
-    return asyncio.run(_play(script))
+    return asyncio.run(_play(script, place.printer))
 
 
 @frozen
@@ -97,15 +99,15 @@ class Script:
     limit_s: float
 
 
-async def _play(script: Script) -> int:
+async def _play(script: Script, printer: Printer) -> int:
     """Play the demo, show the verdict, and return the exit code: 0 only if the verdict holds."""
-    console = Console()
+    console = Console(stderr=printer.output != "table")
     flights = load(script.data or sample())
     namespace = f"demo-{secrets.token_hex(4)}"
     in_process = script.url.startswith("memory:")
     url = f"memory://{namespace}" if in_process else script.url
     job = Job("", url, namespace, STREAM, GROUP, script.work_ms / 1000, script.session_s)
-    performance = _Performance(script, flights, Screen(console, script.partitions, len(flights)))
+    performance = _Performance(script, flights, Screen(console, script.partitions, len(flights)), printer)
     crew: Crew = TaskCrew(performance.report) if in_process else ProcessCrew(performance.report)
     async with Segmenter(url, namespace=namespace) as segmenter:
         try:
@@ -120,8 +122,9 @@ async def _play(script: Script) -> int:
 class _Performance:
     """One run of the demo."""
 
-    def __init__(self, script: Script, flights: Sequence[Flight], screen: Screen) -> None:
+    def __init__(self, script: Script, flights: Sequence[Flight], screen: Screen, printer: Printer) -> None:
         self._script = script
+        self._printer = printer
         self._flights = flights
         self._screen = screen
         self._records: list[Handled | Noted] = []
@@ -147,8 +150,9 @@ class _Performance:
             except TimeoutError:
                 pass  # the verdict says what is missing
             await crew.dismiss()
-        verdict = judge(self._flights, self._records)
-        self._screen.verdict(verdict, time.monotonic() - began)
+        verdict, spent_s = judge(self._flights, self._records), time.monotonic() - began
+        told = verdict.as_object | {"seconds": round(spent_s, 1)}
+        self._printer.object(told, lambda: self._screen.verdict(verdict, spent_s))
         return Exit.OK if verdict.holds else Exit.CHECK_FAILED
 
     async def _send(self, stream: Stream) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from attrs import frozen
 
@@ -37,6 +38,23 @@ class Verdict:
     def holds(self) -> bool:
         """Whether everything was handled, and in order."""
         return self.events > 0 and not (self.lost or self.phantom or self.out_of_order)
+
+    @property
+    def as_object(self) -> dict[str, Any]:
+        """With stable names."""
+        return {
+            "holds": self.holds,
+            "flights": self.events,
+            "aircraft": self.aircraft,
+            "lost": self.lost,
+            "phantom": self.phantom,
+            "out_of_order": self.out_of_order,
+            "handled_again": self.again,
+            "hand_offs": [
+                {"partition": it.partition, "seconds": round(it.seconds, 3), "killed": it.killed}
+                for it in self.handoffs
+            ],
+        }
 
 
 def judge(sent: Sequence[Flight], records: Iterable[Handled | Noted]) -> Verdict:

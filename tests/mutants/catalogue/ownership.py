@@ -328,7 +328,7 @@ OWNERSHIP = (
         "P8",
         MACHINE,
         fundamental("3_rebalancing", "a_hand_off_takes_milliseconds_and_moves_nothing_else"),
-        "        self._announce(Freed(partition, self._hold(partition).epoch, self.member.me))\n",
+        "        self._announce(Freed(partition, self._hold(partition).epoch, self.member.me, self.held_since))\n",
         "",
     ),
 )
