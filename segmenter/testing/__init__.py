@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from segmenter.testing.rehearsal import Failed, Handled, Rehearsal
+    from segmenter.testing.stateful import BackendMachine
     from segmenter.testing.suite import BackendSuite
     from segmenter.testing.virtual import Deadlock, VirtualLoop, run_virtually, virtual_host
 
 __all__ = [
+    "BackendMachine",
     "BackendSuite",
     "Deadlock",
     "Failed",
@@ -23,6 +25,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BackendMachine": "segmenter.testing.stateful",
     "BackendSuite": "segmenter.testing.suite",
     "Deadlock": "segmenter.testing.virtual",
     "Failed": "segmenter.testing.rehearsal",

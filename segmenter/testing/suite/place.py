@@ -15,7 +15,20 @@ from segmenter.core.partition import Claim, Claimed, Commit, CommitReply, Probe,
 from segmenter.core.retention import Append, Appended, AppendReply
 from segmenter.port import Backend, Session
 
-__all__ = ["GROUP", "LONG_S", "ORDERS", "OTHERS", "SOON_S", "START", "Place", "Suite", "conforms", "ids", "play"]
+__all__ = [
+    "BEGIN_S",
+    "GROUP",
+    "LONG_S",
+    "ORDERS",
+    "OTHERS",
+    "SOON_S",
+    "START",
+    "Place",
+    "Suite",
+    "conforms",
+    "ids",
+    "play",
+]
 
 R = TypeVar("R")
 S = TypeVar("S", bound="Suite")
@@ -25,7 +38,8 @@ OTHERS = PartitionSlot("orders", 1)
 GROUP = GroupSlot("orders", "a")
 START = Cursor(ORDERS, b"0-0")
 LIMIT_S = 30  # of a test
-LONG_S = 2.0
+LONG_S = 2.0  # that a read waits
+BEGIN_S = 0.05  # until it certainly does
 SOON_S = 1.0  # well below LONG_S, well above what a busy machine needs
 
 
@@ -101,6 +115,12 @@ class Place:
 
     async def read(self, *cursors: Cursor, count: int = 100, wait_s: float = 0.0) -> ReadReply:
         return await self.session.read(Read(cursors or (START,), count, wait_s))
+
+    async def waiting_read(self, *cursors: Cursor) -> asyncio.Future[ReadReply]:
+        """A read that has begun to wait, by all that can be seen from here."""
+        read = self.session.read(Read(cursors or (START,), 10, LONG_S))
+        await asyncio.wait([read], timeout=BEGIN_S)
+        return read
 
     async def entries(self, slot: PartitionSlot = ORDERS) -> list[Any]:
         return list((await self.read(Cursor(slot, b"0-0"))).get(slot, ()))

@@ -57,8 +57,7 @@ class Sessions(Suite):
         await place.create("a")
         _, last = ids(await place.append(2))
         epoch = await place.claim("m1")
-        read = place.session.read(Read((Cursor(ORDERS, last),), 10, LONG_S))
-        await place.probe()
+        read = await place.waiting_read(Cursor(ORDERS, last))
         async with asyncio.timeout(SOON_S):
             assert await place.commit("m1", epoch, 1, last, 2) == Committed()
         assert not read.done()
@@ -105,7 +104,7 @@ class Sessions(Suite):
     @conforms
     async def test_an_announcement_wakes_a_read(self, place: Place) -> None:
         await place.create()
-        read = place.session.read(Read((START, Cursor(GROUP, b"0-0")), 10, LONG_S))
+        read = await place.waiting_read(START, Cursor(GROUP, b"0-0"))
         await place.ask(Announce(GROUP, Freed(0, 1, "m")))
         async with asyncio.timeout(SOON_S):
             assert list(await read) == [GROUP]
@@ -114,8 +113,7 @@ class Sessions(Suite):
     async def test_a_cancelled_read_leaves_the_session_usable(self, place: Place) -> None:
         await place.create("a")
         for _ in range(5):
-            read = place.session.read(Read((START,), 10, LONG_S))
-            await place.probe()
+            read = await place.waiting_read()
             read.cancel()
         async with asyncio.timeout(SOON_S):
             await place.append(1)

@@ -17,7 +17,7 @@ from segmenter.core.partition import Claim, Claimed, Commit, Committed, Held, Pr
 from segmenter.core.retention import Append, Appended, Duplicate
 from segmenter.core.survey import PartitionSurveyed, SurveyPartition
 from segmenter.port import Session
-from segmenter.testing.suite.place import GROUP, LONG_S, ORDERS, SOON_S, START, Place, Suite, conforms, ids
+from segmenter.testing.suite.place import BEGIN_S, GROUP, LONG_S, ORDERS, SOON_S, START, Place, Suite, conforms, ids
 
 EACH = 25
 STREAM = StreamSlot("orders")
@@ -41,7 +41,7 @@ class Several(Suite):
     @conforms
     async def test_an_append_of_another_session_wakes_a_read(self, place: Place) -> None:
         await place.create()
-        read = place.session.read(Read((START,), 10, LONG_S))
+        read = await place.waiting_read()
         async with place.another_session() as other:
             await other.execute(place.batch(1))
             async with asyncio.timeout(SOON_S):
@@ -50,7 +50,7 @@ class Several(Suite):
     @conforms
     async def test_an_append_of_another_process_wakes_a_read(self, place: Place) -> None:
         await place.create()
-        read = place.session.read(Read((START,), 10, LONG_S))
+        read = await place.waiting_read()
         async with place.another_session(place.reopened()) as other:
             await other.execute(place.batch(1))
             async with asyncio.timeout(SOON_S):
@@ -60,7 +60,7 @@ class Several(Suite):
     async def test_an_announcement_of_another_process_wakes_a_read(self, place: Place) -> None:
         """A partition that is handed over is taken up within milliseconds for that reason alone."""
         await place.create()
-        read = place.session.read(Read((START, Cursor(GROUP, b"0-0")), 10, LONG_S))
+        read = await place.waiting_read(START, Cursor(GROUP, b"0-0"))
         async with place.another_session(place.reopened()) as other:
             await other.execute(Announce(GROUP, Freed(0, 1, "m")))
             async with asyncio.timeout(SOON_S):
@@ -71,6 +71,7 @@ class Several(Suite):
         await place.create()
         async with place.another_session() as second, place.another_session(place.reopened()) as third:
             reads = [session.read(Read((START,), 10, LONG_S)) for session in (place.session, second, third)]
+            await asyncio.wait(reads, timeout=BEGIN_S)
             await place.append(1)
             async with asyncio.timeout(SOON_S):
                 assert [list(reply) for reply in await asyncio.gather(*reads)] == [[ORDERS]] * 3
@@ -88,7 +89,7 @@ class Several(Suite):
     async def test_what_comes_elsewhere_does_not_end_a_wait(self, place: Place) -> None:
         """Else every consumer would be busy with the messages of all others."""
         await place.create()
-        read = place.session.read(Read((START,), 10, LONG_S))
+        read = await place.waiting_read()
         async with place.another_session() as other:
             await other.execute(Announce(GROUP, Freed(0, 1, "m")))
             await asyncio.wait([read], timeout=0.05)
@@ -136,7 +137,7 @@ class Several(Suite):
             assert isinstance(reply, Claimed)
             return reply.epoch
 
-        read = place.session.read(Read((START,), 10, LONG_S))
+        read = await place.waiting_read()
         epoch = await asyncio.to_thread(asyncio.run, elsewhere())
         async with asyncio.timeout(SOON_S):
             assert list(await read) == [ORDERS]
@@ -145,7 +146,7 @@ class Several(Suite):
     @conforms
     async def test_a_session_that_is_closed_leaves_the_others_as_they_were(self, place: Place) -> None:
         await place.create("a")
-        read = place.session.read(Read((START,), 10, LONG_S))
+        read = await place.waiting_read()
         async with place.another_session() as other:
             await other.execute(Probe(ORDERS, "a"))
         assert not read.done()
