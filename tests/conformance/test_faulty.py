@@ -220,10 +220,10 @@ class AnswersWhenClosed(MemorySession):
 class Faulty(MemoryBackend):
     """Memory, with a fault in its store or in its sessions."""
 
-    def __init__(self, fault: type[Store | MemorySession]) -> None:
+    def __init__(self, fault: Any) -> None:
         sessions = issubclass(fault, MemorySession)
-        super().__init__(store=Store() if sessions else cast("Any", fault)())
-        self._session: type[MemorySession] = cast("Any", fault) if sessions else MemorySession
+        super().__init__(store=Store() if sessions else fault())
+        self._session: type[MemorySession] = fault if sessions else MemorySession
 
     async def session(self) -> MemorySession:
         return self._session(self.store)
