@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from segmenter.testing.ordering import Played, Simulation, check_ordering
     from segmenter.testing.rehearsal import Failed, Handled, Rehearsal
     from segmenter.testing.stateful import BackendMachine
     from segmenter.testing.suite import BackendSuite
@@ -18,8 +19,11 @@ __all__ = [
     "Deadlock",
     "Failed",
     "Handled",
+    "Played",
     "Rehearsal",
+    "Simulation",
     "VirtualLoop",
+    "check_ordering",
     "run_virtually",
     "virtual_host",
 ]
@@ -30,8 +34,11 @@ _HOMES = {
     "Deadlock": "segmenter.testing.virtual",
     "Failed": "segmenter.testing.rehearsal",
     "Handled": "segmenter.testing.rehearsal",
+    "Played": "segmenter.testing.ordering",
     "Rehearsal": "segmenter.testing.rehearsal",
+    "Simulation": "segmenter.testing.ordering",
     "VirtualLoop": "segmenter.testing.virtual",
+    "check_ordering": "segmenter.testing.ordering",
     "run_virtually": "segmenter.testing.virtual",
     "virtual_host": "segmenter.testing.virtual",
 }
