@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from segmenter.testing.rehearsal import Failed, Handled, Rehearsal
     from segmenter.testing.stateful import BackendMachine
     from segmenter.testing.suite import BackendSuite
-    from segmenter.testing.virtual import Deadlock, VirtualLoop, run_virtually, virtual_host
+    from segmenter.testing.virtual import Deadlock, Virtual, VirtualLoop, run_virtually, virtual_host
 
 __all__ = [
     "BackendMachine",
@@ -22,6 +22,7 @@ __all__ = [
     "Played",
     "Rehearsal",
     "Simulation",
+    "Virtual",
     "VirtualLoop",
     "check_ordering",
     "run_virtually",
@@ -37,6 +38,7 @@ _HOMES = {
     "Played": "segmenter.testing.ordering",
     "Rehearsal": "segmenter.testing.rehearsal",
     "Simulation": "segmenter.testing.ordering",
+    "Virtual": "segmenter.testing.virtual",
     "VirtualLoop": "segmenter.testing.virtual",
     "check_ordering": "segmenter.testing.ordering",
     "run_virtually": "segmenter.testing.virtual",

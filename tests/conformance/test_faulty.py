@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import hypothesis
 import pytest
 from attrs import evolve
 
-from segmenter.core.command import Command, Crossing, Read, ReadReply
+from segmenter.core.command import Crossing, Read, ReadReply
 from segmenter.core.creation import CreateLane
 from segmenter.core.group import Announce
 from segmenter.core.letters import ListLetters
@@ -29,9 +29,6 @@ from segmenter.testing.machines import Disagreement
 from segmenter.testing.stateful import play
 from segmenter_memory import MemoryBackend, Store
 from segmenter_memory.backend import MemorySession
-
-R = TypeVar("R")
-
 
 # --- what may be wrong with a store ---------------------------------------------------------------------------------
 
@@ -50,7 +47,7 @@ class DoubleDelivery(Store):
 class DoubleAppend(Store):
     """What is repeated is appended once more."""
 
-    def apply(self, command: Command[Any, R]) -> R:
+    def apply(self, command: Any) -> Any:
         state = self.slots.get(command.slot) if isinstance(command, Append) else None
         if isinstance(state, PartitionState):
             self.slots[command.slot] = evolve(state, producers={})
@@ -60,18 +57,18 @@ class DoubleAppend(Store):
 class LostFence(Store):
     """Whoever commits is taken for the owner."""
 
-    def apply(self, command: Command[Any, R]) -> R:
+    def apply(self, command: Any) -> Any:
         state = self.slots.get(command.slot) if isinstance(command, Commit) else None
         if isinstance(command, Commit) and isinstance(state, PartitionState) and command.group in state.lanes:
             lane = state.lanes[command.group]
-            command = cast("Command[Any, R]", evolve(command, member=lane.owner or "", epoch=lane.epoch))
+            command = evolve(command, member=lane.owner or "", epoch=lane.epoch)
         return super().apply(command)
 
 
 class TwoOwners(Store):
     """A partition is given to whoever asks."""
 
-    def apply(self, command: Command[Any, R]) -> R:
+    def apply(self, command: Any) -> Any:
         state = self.slots.get(command.slot) if isinstance(command, Claim) else None
         if isinstance(command, Claim) and isinstance(state, PartitionState) and command.group in state.lanes:
             lane = state.lanes[command.group]
@@ -86,12 +83,12 @@ class StaleLag(Store):
         super().__init__()
         self.shown: dict[Any, Any] = {}
 
-    def apply(self, command: Command[Any, R]) -> R:
+    def apply(self, command: Any) -> Any:
         reply = super().apply(command)
         if isinstance(command, SurveyPartition):
             earlier = self.shown.get(command.slot, reply)
             self.shown[command.slot] = reply
-            return cast("R", earlier)
+            return earlier
         return reply
 
 
@@ -105,7 +102,7 @@ class LostWakeUps(Store):
 class DeafToAnnouncements(Store):
     """Messages wake, announcements do not."""
 
-    def apply(self, command: Command[Any, R]) -> R:
+    def apply(self, command: Any) -> Any:
         waiting, self._waiting = self._waiting, {} if isinstance(command, Announce) else self._waiting
         try:
             return super().apply(command)
@@ -116,7 +113,7 @@ class DeafToAnnouncements(Store):
 class WakesOne(Store):
     """One of those who wait is woken, the others wait on."""
 
-    def apply(self, command: Command[Any, R]) -> R:
+    def apply(self, command: Any) -> Any:
         waiting, self._waiting = self._waiting, dict([*self._waiting.items()][:1])
         try:
             return super().apply(command)
@@ -136,7 +133,7 @@ class HalfACrossing(Store):
 class TrimsForTheFastest(Store):
     """What one group has settled is dropped, whatever the others have yet to read."""
 
-    def apply(self, command: Command[Any, R]) -> R:
+    def apply(self, command: Any) -> Any:
         state = self.slots.get(command.slot) if isinstance(command, Trim) else None
         if isinstance(state, PartitionState) and state.lanes:
             fastest = max(state.lanes.items(), key=lambda lane: lane[1].progress.read)
@@ -147,18 +144,18 @@ class TrimsForTheFastest(Store):
 class LettersAsText(Store):
     """What is set aside is kept as text."""
 
-    def apply(self, command: Command[Any, R]) -> R:
-        reply: Any = super().apply(command)
+    def apply(self, command: Any) -> Any:
+        reply = super().apply(command)
         if isinstance(command, ListLetters):
             as_text = [evolve(each, data=each.data.decode(errors="replace").encode()) for each in reply.letters]
             reply = evolve(reply, letters=tuple(as_text))
-        return cast("R", reply)
+        return reply
 
 
 class CreatesOnItsOwn(Store):
     """A claim makes the lane that it does not find."""
 
-    def apply(self, command: Command[Any, R]) -> R:
+    def apply(self, command: Any) -> Any:
         state = self.slots.get(command.slot) if isinstance(command, Claim) else None
         if isinstance(command, Claim) and isinstance(state, PartitionState) and command.group not in state.lanes:
             super().apply(CreateLane(command.slot, command.group, b"earliest"))
@@ -171,8 +168,8 @@ class CreatesOnItsOwn(Store):
 class Backwards(MemorySession):
     """What starts in one turn is executed from its end."""
 
-    def execute(self, command: Command[Any, R]) -> asyncio.Future[R]:
-        future: asyncio.Future[R] = self._loop.create_future()
+    def execute(self, command: Any) -> asyncio.Future[Any]:
+        future: asyncio.Future[Any] = self._loop.create_future()
         turn: list[Callable[[], None]] = self.__dict__.setdefault("turn", [])
         if not turn:
             self._loop.call_soon(lambda: [turn.pop()() for _ in range(len(turn))])
@@ -183,16 +180,16 @@ class Backwards(MemorySession):
 class TornByOthers(MemorySession):
     """A command is carried out in two steps, between which others come."""
 
-    def execute(self, command: Command[Any, R]) -> asyncio.Future[R]:
+    def execute(self, command: Any) -> asyncio.Future[Any]:
         if not isinstance(command, Append | Claim):
             return super().execute(command)
         before = self._store.slots.get(command.slot)
-        future: asyncio.Future[R] = self._loop.create_future()
+        future: asyncio.Future[Any] = self._loop.create_future()
 
         def second_step() -> None:
             if before is not None:
                 self._store.slots[command.slot] = before
-            future.set_result(cast("R", self._store.apply(command)))
+            future.set_result(self._store.apply(command))
 
         self._loop.call_soon(second_step)
         return future

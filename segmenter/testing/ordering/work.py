@@ -16,7 +16,6 @@ from typing import Any
 from attrs import define, field
 
 import segmenter
-import segmenter_memory
 from segmenter.core.command import GroupSlot
 from segmenter.core.message import Message
 from segmenter.testing.ordering.events import Call, Ended, Event, Finished, Place, Started
@@ -24,7 +23,7 @@ from segmenter.testing.ordering.events import Call, Ended, Event, Finished, Plac
 __all__ = ["MadeUp", "Work", "watch_tasks"]
 
 DAWDLE_S = 0.04  # before and after a handler's work, at most, so that faults strike in between
-OURS = tuple(folder for package in (segmenter, segmenter_memory) for folder in package.__path__)
+OURS = tuple(segmenter.__path__)
 
 
 class MadeUp(Exception):
