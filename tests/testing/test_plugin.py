@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.docs.site import ROOT
+from tests.docs.test_code import BLOCK
+
 TESTS = """
 import asyncio
 import time
@@ -56,8 +59,8 @@ class TestNothing:
 """
 
 
-def ran(folder: Path, *arguments: str) -> str:
-    (folder / "test_mine.py").write_text(TESTS)
+def ran(folder: Path, *arguments: str, tests: str = TESTS) -> str:
+    (folder / "test_mine.py").write_text(tests)
     command = [sys.executable, "-m", "pytest", "-q", "-s", "-W", "error", "-p", "no:cacheprovider", *arguments]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=100)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -72,3 +75,9 @@ def test_tests_take_the_fixtures_without_any_other_plugin(tmp_path: Path) -> Non
 
 def test_a_seed_is_played_again(tmp_path: Path) -> None:
     assert "seeds 7\n" in ran(tmp_path, "--segmenter-seed=7")
+
+
+def test_the_tests_on_the_page_pass(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "howto" / "testing.md").read_text()
+    blocks = BLOCK.findall(page[page.index("## Order") :])
+    assert "4 passed" in ran(tmp_path, tests="\n".join(blocks))
