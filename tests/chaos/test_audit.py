@@ -61,7 +61,13 @@ def test_the_server_writes_down_what_it_was_asked_and_answered(
 
 
 def test_without_an_audit_the_scripts_are_the_librarys_own() -> None:
-    assert {name for name in SCRIPTS if AUDITED[name] is not SCRIPTS[name]} == {"append", "claim", "commit", "release"}
+    assert {name for name in SCRIPTS if AUDITED[name] is not SCRIPTS[name]} == {
+        "append",
+        "claim",
+        "commit",
+        "release",
+        "trim",
+    }
     assert not any("audit" in script.text for script in SCRIPTS.values())
 
 

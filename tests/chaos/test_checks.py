@@ -14,7 +14,7 @@ from tests.chaos import checks as c
 from tests.chaos.account import Account, Entry, Handling
 from tests.chaos.audit import Appended, Claimed, Committed, Record, Released
 from tests.chaos.crew import Ending
-from tests.chaos.notes import Sent
+from tests.chaos.notes import Beaten, Sent
 
 # Two messages of one key and one of another in partition 0; worker a settles one, and b, which takes over, the rest.
 LOG = (Entry("1-0", "k", 0), Entry("1-1", "k", 1), Entry("1-2", "j", 0))
@@ -42,6 +42,7 @@ TRUE = Account(
     audit={0: AUDIT},
     standing={0: LOG[1:]},
     members={"worker-1": ["a"], "worker-2": ["b"]},
+    beats=(Beaten(80, 90, "a"), Beaten(180, 190, "b")),
     endings=(Ending("worker-1", "killed", -9, "", 35), Ending("worker-2", "asked", 0, "", 0)),
     owned_s=0.1,
     drained_s=0.2,
@@ -99,6 +100,10 @@ BROKEN: Sequence[tuple[Check, str, Account]] = [
         "the next one began before",
         evolve(handled(2, started_ns=105), audit={0: (*AUDIT[:4], Released(35, "a", 1, 2, FIRST, ""), *AUDIT[4:])}),
     ),
+    (c.nothing_starts_after_the_lease, "its lease had ended", evolve(TRUE, beats=(Beaten(80 - c.LEASE_NS, 90, "a"),))),
+    (c.nothing_starts_after_the_lease, "the answer came later", evolve(TRUE, beats=(Beaten(80, 300, "a"),))),
+    (c.nothing_unsettled_is_trimmed, "it was to come", replaced(2, Committed(30, "a", 1, 1, FIRST, dropped=2))),
+    (c.nothing_unsettled_is_trimmed, "nobody had begun", replaced(1, evolve(AUDIT[1], dropped=1))),
     (c.only_the_owner_commits, "a former owner", inserted(6, Committed(55, "a", 1, 9, FIRST))),
     (c.only_the_owner_commits, "a former epoch of the owner", inserted(6, Committed(55, "b", 1, 9, ALL))),
     (c.only_the_owner_commits, "after it was released", inserted(7, Committed(65, "b", 2, 9, ALL))),
