@@ -29,7 +29,7 @@ __all__ = [
     "records",
 ]
 
-_KEPT = ("append", "claim", "commit", "release", "trim")
+_KEPT = ("append", "claim", "commit", "create_lane", "create_partition", "release", "trim")
 _FRAME = """\
 {flags}
 local function whole()
@@ -44,7 +44,9 @@ if redis.call('EXISTS', KEYS[1]) == 1 then
   for i = 1, #info, 2 do about[info[i]] = info[i + 1] end
   dropped = about['entries-added'] - about['length']
 end
-local record = {{'{name}', time[1] .. '.' .. time[2], ARGV, reply, dropped}}
+local replication = redis.pcall('INFO', 'replication')
+local history = type(replication) == 'string' and replication:match('master_replid:(%w+)')
+local record = {{'{name}', time[1] .. '.' .. time[2], ARGV, reply, dropped, history or ''}}
 redis.call('RPUSH', (KEYS[1]:gsub(':log$', ':audit')), cjson.encode(record))
 return reply
 """
@@ -133,7 +135,7 @@ Record = Appended | Claimed | Committed | Released | Other
 def records(lines: Iterable[bytes]) -> Iterator[Record]:
     """The records of a partition, in the order in which the server did them."""
     for line in lines:
-        command, at, args, reply, dropped = json.loads(line)
+        command, at, args, reply, dropped, _ = json.loads(line)
         seconds, micros = at.split(".")
         yield evolve(_record(command, int(seconds) * 1_000_000 + int(micros), args, reply), dropped=dropped)
 

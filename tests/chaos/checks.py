@@ -17,6 +17,7 @@ from segmenter.core.invariants import Violation
 from segmenter.core.partition import Progress
 from tests.chaos.account import Account
 from tests.chaos.audit import Claimed, Committed, Record, Released
+from tests.chaos.replay import disagreements
 from tests.chaos.worker import SESSION_S
 
 __all__ = ["CHECKS", "broken"]
@@ -239,6 +240,12 @@ def nothing_unsettled_is_trimmed(account: Account) -> None:
             _demand("INV-9 nothing unsettled is trimmed", record.dropped <= settled, partition, record, settled)
 
 
+def answers_are_by_the_law(account: Account) -> None:
+    """Every command on every partition was answered as the laws of the core answer it, in the order of the server."""
+    wrong = [f"{partition}: {each}" for partition, done in account.asked.items() for each in disagreements(done)]
+    _none("answers are by the law", wrong)
+
+
 def commits_are_monotone(account: Account) -> None:
     """INV-3: what is stored never goes back, and a new owner begins with what its predecessor stored."""
     for partition, of_partition in account.audit.items():
@@ -316,6 +323,7 @@ CHECKS: tuple[Check, ...] = (
     epochs_rise,
     commits_are_monotone,
     nothing_unsettled_is_trimmed,
+    answers_are_by_the_law,
     progress_is_what_handlers_settled,
     everything_comes_to_rest,
     processes_end_as_they_should,
