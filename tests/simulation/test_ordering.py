@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from attrs import evolve, frozen
 
-from segmenter import InvalidArgument, Message, Retry, Worker
+from segmenter import InvalidArgument, Message, Retry, SegmenterError, Worker
 from segmenter.core.command import GroupSlot, PartitionSlot
 from segmenter.core.log import Log
 from segmenter.core.partition import Commit, Committed, Progress
@@ -219,6 +219,27 @@ def test_a_handler_of_objects_needs_messages() -> None:
 
     with pytest.raises(InvalidArgument, match=r"pass messages=\[\('orders', key, value\), \.\.\.\]"):
         check_ordering(worker_of(takes_a_moment, type=Order))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"messages": []}, "messages is empty"),
+        ({"messages": [("order", "k", b"1")]}, "no handler takes messages of 'order': there are some for orders"),
+        ({"seeds": []}, "there are no seeds"),
+    ],
+)
+def test_what_would_be_played_in_vain_is_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidArgument, match=said):
+        check_ordering(worker_of(takes_a_moment), **options)
+
+
+def test_in_an_event_loop_it_says_where_to_use_it() -> None:
+    async def main() -> None:
+        check_ordering(worker_of(takes_a_moment))
+
+    with pytest.raises(SegmenterError, match="use it in a plain test"):
+        asyncio.run(main())
 
 
 # --- what no handler can break, since the library keeps it: each on a true account with one thing made wrong ----------

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
+from segmenter.errors import InvalidArgument
 from segmenter.testing.ordering.play import FAULTS, Played, Simulation
 from segmenter.testing.ordering.processes import Messages
 from segmenter.testing.simulation.plan import Plan
@@ -51,7 +52,10 @@ def check_ordering(
         AssertionError: a promise was broken; with the seed, the smallest story found, and how to play it again.
         InvalidArgument: as for ``Simulation``.
     """
-    for seed in seeds:
+    chosen = list(seeds)
+    if not chosen:
+        raise InvalidArgument("there are no seeds: nothing would be played")
+    for seed in chosen:
         simulation = Simulation(worker, seed, messages, faults=faults, outcome=outcome or _nothing)
         _Case(simulation, compares=outcome is not None, reset=reset).check()
 

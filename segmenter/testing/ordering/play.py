@@ -13,7 +13,7 @@ from attrs import frozen
 
 from segmenter.core.command import PartitionSlot
 from segmenter.core.log import Log
-from segmenter.errors import InvalidArgument
+from segmenter.errors import InvalidArgument, SegmenterError
 from segmenter.testing.ordering.events import Died
 from segmenter.testing.ordering.processes import Messages, Sender, Understudy
 from segmenter.testing.ordering.promises import Account, broken_promise
@@ -77,7 +77,7 @@ class Simulation:
         outcome: called at the end, when all is at rest.
 
     Raises:
-        InvalidArgument: the worker has no handlers, a fault is none, or a handler takes something that has to be given.
+        InvalidArgument: the worker has no handlers, or none for a stream; a fault is none; messages have to be given.
     """
 
     def __init__(
@@ -89,11 +89,7 @@ class Simulation:
         faults: Collection[str] = FAULTS,
         outcome: Callable[[], object] = lambda: None,
     ) -> None:
-        for kind in faults:
-            if kind not in FAULTS:
-                raise InvalidArgument(f"there is no fault {kind!r}: there are {', '.join(FAULTS)}")
-        if not worker.handlers:
-            raise InvalidArgument("the worker has no handlers: decorate a function with @worker.handler(stream)")
+        _check(worker, messages, faults)
         self.worker = worker
         self.plan = _drawn(seed, [kind for kind in FAULTS if kind in faults], len(messages) if messages else None)
         self._given = messages
@@ -102,7 +98,13 @@ class Simulation:
         self._messages(self.plan)
 
     def play(self, plan: Plan | None = None) -> Played:
-        """Play it, or a plan that is like its own but smaller."""
+        """Play it, or a plan that is like its own but smaller.
+
+        Raises:
+            SegmenterError: an event loop is running already; it has one of its own.
+        """
+        if asyncio._get_running_loop() is not None:
+            raise SegmenterError("a simulation has an event loop of its own: use it in a plain test, not an async one")
         plan = plan or self.plan
         return run_virtually(lambda: _Stage(plan, self.worker, self._sender(plan), self._outcome).play())
 
@@ -126,6 +128,21 @@ class Simulation:
         raise InvalidArgument(
             f"the handler of {stream!r} takes no plain bytes or str: pass messages=[({stream!r}, key, value), ...]"
         )
+
+
+def _check(worker: Worker, messages: Messages | None, faults: Collection[str]) -> None:
+    """Refuse what would be played in vain."""
+    for kind in faults:
+        if kind not in FAULTS:
+            raise InvalidArgument(f"there is no fault {kind!r}: there are {', '.join(FAULTS)}")
+    if not worker.handlers:
+        raise InvalidArgument("the worker has no handlers: decorate a function with @worker.handler(stream)")
+    if messages is not None and not messages:
+        raise InvalidArgument("messages is empty: give some, or None for numbers under a few keys")
+    handled = {slot.stream for slot in worker.handlers}
+    for stream, _, _ in messages or ():
+        if stream not in handled:
+            raise InvalidArgument(f"no handler takes messages of {stream!r}: there are some for {', '.join(handled)}")
 
 
 def _drawn(seed: int, kinds: list[str], messages: int | None) -> Plan:
