@@ -73,10 +73,11 @@ def test_a_sound_handler_bears_each_fault(fault: str) -> None:
     check_ordering(worker_of(takes_a_moment), faults=[fault], seeds=range(5))
 
 
-def test_what_is_passed_on_is_handled_further_on() -> None:
+@pytest.mark.parametrize("keys", [1, 8])
+def test_what_is_passed_on_is_handled_further_on(keys: int) -> None:
     worker = Worker(group="billing")
 
-    @worker.handler("orders", type=str)
+    @worker.handler("orders", type=str, key_concurrency=keys)
     async def bill(order: str, message: Message) -> None:
         bills = await worker.segmenter.register_stream("bills", partitions=2)
         await message.forward(bills, message.key, order.encode())

@@ -81,10 +81,11 @@ class _Busy:
 
 
 class _AtWork:
-    """Which deliveries are not finished, step by step."""
+    """Which deliveries are not finished, step by step; or not settled, if that is what counts."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, until_settled: bool = False) -> None:
         self.busy: dict[int, _Busy] = {}
+        self._until_settled = until_settled
 
     def take(self, event: Event) -> None:
         """Take in what happened."""
@@ -98,9 +99,9 @@ class _AtWork:
                 self.busy.pop(event.delivery, None)
             case Died():
                 self.busy = {n: each for n, each in self.busy.items() if each.started.process != event.process}
-            case Executed(command=Forward() as forward, reply=Forwarded()):
-                settled = [n for n, each in self.busy.items() if _passed_on(each.started, forward.commit)]
-                self.busy = {n: each for n, each in self.busy.items() if n not in settled}
+            case Executed(command=Forward() as forward, reply=Forwarded()) if self._until_settled:
+                passed_on = [n for n, each in self.busy.items() if _passed_on(each.started, forward.commit)]
+                self.busy = {n: each for n, each in self.busy.items() if n not in passed_on}
             case _:
                 pass
 
@@ -109,7 +110,7 @@ def _in_order(account: Account) -> Iterator[str]:
     """P1: messages of a key first start in their order, and while nothing of the key is at work in the same process."""
     highest: dict[tuple[GroupSlot, int, str], Call] = {}
     seen: set[tuple[GroupSlot, Place]] = set()
-    work = _AtWork()
+    work = _AtWork(until_settled=True)
     for event in account.events:
         if isinstance(event, Started):
             yield from _overlaps(account, event, work)
