@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed" if sys.version_info < (3, 11) else 0)'
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev --editable '.[cli,fast,testing]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev --editable '.[cli,fast,testing]' --editable examples/sqlite_backend
 	@touch $@
 
 demo: $(STAMP)

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextvars import ContextVar
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 from segmenter.errors import InvalidArgument, SegmenterError
@@ -24,6 +26,9 @@ __all__ = ["Worker"]
 LIMIT_THREADS = 1_024
 
 Lifespan = Callable[["Worker"], AbstractAsyncContextManager[Any]]
+
+# Which of several that share their handlers is at work here: in a simulation, each process runs one.
+ACTING: ContextVar[Worker | None] = ContextVar("acting", default=None)
 
 
 class Worker(Handlers):
@@ -126,8 +131,9 @@ class Worker(Handlers):
 
     def request_stop(self) -> None:
         """Ask it to end as by ``stop``, without waiting for that; handlers may do so."""
-        if self._stopping is not None:
-            self._stopping.set()
+        stopping = self._acting._stopping
+        if stopping is not None:
+            stopping.set()
 
     def main(self) -> None:
         """Run until SIGTERM or SIGINT, draining; a second signal ends the process at once, with exit code 130.
@@ -144,7 +150,7 @@ class Worker(Handlers):
     @property
     def state(self) -> Any:
         """What ``lifespan`` has yielded."""
-        return self._state
+        return self._acting._state
 
     @property
     def segmenter(self) -> Segmenter:
@@ -153,9 +159,10 @@ class Worker(Handlers):
         Raises:
             SegmenterError: it does not run.
         """
-        if self._segmenter is None:
+        segmenter = self._acting._segmenter
+        if segmenter is None:
             raise SegmenterError("the worker does not run")
-        return self._segmenter
+        return segmenter
 
     @property
     def healthy(self) -> bool:
@@ -166,6 +173,16 @@ class Worker(Handlers):
     def ready(self) -> bool:
         """Whether it is a member of every group, and not stopping; for a readiness probe."""
         return self._shift is not None and self._shift.ready
+
+    @property
+    def _acting(self) -> Worker:
+        """The one of all that share these handlers that is at work in this context; this one, unless it is said."""
+        acting = ACTING.get()
+        return acting if acting is not None and acting.handlers is self.handlers else self
+
+    def understudy(self) -> Worker:
+        """Return another one with the same handlers, which may run beside this one."""
+        return copy(self)
 
     def test(self) -> Rehearsal:
         """Return a place to try the handlers in: without a server, on virtual time. Enter it with ``with``.

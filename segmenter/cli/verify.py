@@ -118,36 +118,29 @@ def play_stories(world: World, told: Counter[str], stories: int, seed: int, step
     """Play the stories of all machines; what is wrong, if anything is."""
     import hypothesis
     from hypothesis.reporting import with_reporter
-    from hypothesis.stateful import get_state_machine_test
 
-    from segmenter.testing.machines import Agreement, Disagreement, GroupsAgree, LanesAgree, LogsAgree
+    from segmenter.testing.machines import Disagreement
+    from segmenter.testing.stateful import KINDS, play
 
-    kinds: tuple[type[Agreement], ...] = (LanesAgree, LogsAgree, GroupsAgree)
     limits = hypothesis.settings(
-        max_examples=max(1, stories // len(kinds)),
+        max_examples=max(1, stories // len(KINDS)),
         stateful_step_count=STEPS,
         deadline=None,
         database=None,
         phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink),
         suppress_health_check=(hypothesis.HealthCheck.too_slow,),
     )
-    for kind in kinds:
+    words: list[str] = []
 
-        def machine(kind: type[Agreement] = kind) -> Agreement:
-            told["stories"] += 1
-            step()
-            return kind(world, told)
+    def begin() -> None:
+        told["stories"] += 1
+        step()
 
-        words: list[str] = []
-
-        def note(text: object) -> None:
-            words.append(str(text))  # noqa: B023 - of this machine
-
-        try:
-            with with_reporter(note):
-                hypothesis.seed(seed)(get_state_machine_test(machine, settings=limits))()  # type: ignore[arg-type]
-        except Disagreement as found:
-            return "\n".join([*words, *getattr(found, "__notes__", ()), str(found)])
+    try:
+        with with_reporter(lambda text: words.append(str(text))):
+            play(world, told, limits, seed=seed, begin=begin)
+    except Disagreement as found:
+        return "\n".join([*words, *getattr(found, "__notes__", ()), str(found)])
     return None
 
 

@@ -71,6 +71,7 @@ class Holding:
         self.stuck_window = 0  # above 0: it is to be released though something in flight will not end
         self.earlier = Memory()  # of an earlier hold, while it may tell something
         self.hooks: set[asyncio.Task[None]] = set()  # of the user's, still running
+        self.attended = False  # handlers are at work, on messages that may be settled already
         self.member = member
         self.congested = False  # and it was told
         self.confirmed_at = clock()  # when the server last said that it is ours ...
@@ -203,7 +204,7 @@ class Holding:
 
     def drained(self) -> Drained | None:
         """What to release with, once, when nothing is in flight any more."""
-        in_flight = bool(self.lanes.in_flight or self.hooks) and not self.stuck_window
+        in_flight = bool(self.lanes.in_flight or self.hooks or self.attended) and not self.stuck_window
         if not self.draining or self._let_go or self._pending is not None or in_flight:
             return None
         self._let_go = True

@@ -134,6 +134,8 @@ class Runner:
         crew = self._crews.get(holding.partition)
         if crew is None and self._pump.may_start(holding, self._clock()):
             crew = self._crews[holding.partition] = Crew(holding)
+            holding.attended = True
+            self._start(crew)
         if crew is not None:
             self._fill(crew)
 
@@ -288,7 +290,7 @@ class Runner:
         elif crew.holding.lanes.in_flight and (crew.holding.draining or self._leaving):
             crew.holding.lanes.leave()
         if not crew.slots:
-            crew.holding.listed = False
+            crew.holding.listed = crew.holding.attended = False
             del self._crews[crew.holding.partition]
             self._gate.open(crew.holding.partition)
         self._pump.wake()

@@ -1,6 +1,59 @@
-"""Tools to test code that uses the library, and the library itself."""
+"""Tools to test code that uses the library, backends of your own, and the library itself.
 
-from segmenter.testing.rehearsal import Failed, Handled, Rehearsal
-from segmenter.testing.virtual import Deadlock, VirtualLoop, run_virtually, virtual_host
+Each name is imported with its first use: a test of handlers brings neither hypothesis nor pytest with it.
+"""
 
-__all__ = ["Deadlock", "Failed", "Handled", "Rehearsal", "VirtualLoop", "run_virtually", "virtual_host"]
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from segmenter.testing.ordering import Played, Simulation, check_ordering
+    from segmenter.testing.rehearsal import Failed, Handled, Rehearsal
+    from segmenter.testing.stateful import BackendMachine
+    from segmenter.testing.suite import BackendSuite
+    from segmenter.testing.virtual import Deadlock, Virtual, VirtualLoop, run_virtually, virtual_host
+
+__all__ = [
+    "BackendMachine",
+    "BackendSuite",
+    "Deadlock",
+    "Failed",
+    "Handled",
+    "Played",
+    "Rehearsal",
+    "Simulation",
+    "Virtual",
+    "VirtualLoop",
+    "check_ordering",
+    "run_virtually",
+    "virtual_host",
+]
+
+_HOMES = {
+    "BackendMachine": "segmenter.testing.stateful",
+    "BackendSuite": "segmenter.testing.suite",
+    "Deadlock": "segmenter.testing.virtual",
+    "Failed": "segmenter.testing.rehearsal",
+    "Handled": "segmenter.testing.rehearsal",
+    "Played": "segmenter.testing.ordering",
+    "Rehearsal": "segmenter.testing.rehearsal",
+    "Simulation": "segmenter.testing.ordering",
+    "Virtual": "segmenter.testing.virtual",
+    "VirtualLoop": "segmenter.testing.virtual",
+    "check_ordering": "segmenter.testing.ordering",
+    "run_virtually": "segmenter.testing.virtual",
+    "virtual_host": "segmenter.testing.virtual",
+}
+
+
+if not TYPE_CHECKING:  # which would take any name for one of these
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value: object = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -122,6 +122,10 @@ class World(Protocol):
         """Seal a partition, which no command does yet; return whether that can be done."""
         ...
 
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
 
 class Law:
     """The laws themselves."""

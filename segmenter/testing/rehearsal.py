@@ -61,7 +61,7 @@ class Failed:
 class Inline(Executor):
     """Runs at once and in this thread what other executors would run later and elsewhere."""
 
-    def __init__(self, _loop: VirtualLoop) -> None:
+    def __init__(self, _loop: VirtualLoop | None = None) -> None:
         pass
 
     def submit(self, call: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:

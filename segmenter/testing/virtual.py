@@ -16,11 +16,11 @@ import random
 import selectors
 from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from segmenter.runtime.host import Host, in_task
 
-__all__ = ["Deadlock", "Thread", "VirtualLoop", "run_virtually", "virtual_host"]
+__all__ = ["Deadlock", "Thread", "Virtual", "VirtualLoop", "run_virtually", "virtual_host"]
 
 T = TypeVar("T")
 
@@ -163,6 +163,43 @@ def virtual_host(loop: asyncio.AbstractEventLoop, prefix: str = "") -> Host:
     return Host(clock=loop.time, nonce=lambda: f"{prefix}{next(counter)}", chance=chance, place_heart=in_task)
 
 
+class Virtual:
+    """Virtual time that goes on from one call to the next; enter it with ``with``."""
+
+    def __init__(self) -> None:
+        self._runner = asyncio.Runner(loop_factory=VirtualLoop)
+
+    def __enter__(self) -> Self:
+        self._runner.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._runner.close()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop whose clock it is."""
+        return self._runner.get_loop()
+
+    @property
+    def now(self) -> float:
+        """Virtual seconds since it began."""
+        return self.loop.time()
+
+    def run(self, coroutine: Coroutine[Any, Any, T], *, limit_s: float = 86_400.0) -> T:
+        """Run a coroutine to its end, and return its result; tasks that it leaves behind go on with the next call.
+
+        Raises:
+            TimeoutError: it took longer than ``limit_s`` virtual seconds.
+        """
+
+        async def bounded() -> T:
+            async with asyncio.timeout(limit_s):
+                return await coroutine
+
+        return self._runner.run(bounded())
+
+
 def run_virtually(main: Callable[[], Coroutine[Any, Any, T]], *, limit_s: float = 86_400.0) -> T:
     """Run a coroutine function to its end on virtual time, and return its result.
 
@@ -171,9 +208,8 @@ def run_virtually(main: Callable[[], Coroutine[Any, Any, T]], *, limit_s: float 
         limit_s: virtual seconds after which it is cancelled with ``TimeoutError``.
     """
 
-    async def bounded() -> T:
-        async with asyncio.timeout(limit_s):
-            return await main()
+    async def begun() -> T:
+        return await main()
 
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
-        return runner.run(bounded())
+    with Virtual() as virtual:
+        return virtual.run(begun(), limit_s=limit_s)

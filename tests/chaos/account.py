@@ -11,7 +11,8 @@ from attrs import field, frozen
 
 from tests.chaos.audit import Appended, Record, audit_key, records
 from tests.chaos.crew import Ending
-from tests.chaos.notes import Became, Done, Refused, Sent, Started, Tried, read_notes
+from tests.chaos.notes import Beaten, Became, Done, Refused, Sent, Started, Tried, read_notes
+from tests.chaos.replay import Asked, asked
 
 __all__ = ["Account", "Entry", "Handling", "gathered"]
 
@@ -52,6 +53,8 @@ class Account:
     audit: Mapping[int, Sequence[Record]] = field(factory=dict[int, Sequence[Record]])  # by partition
     standing: Mapping[int, Sequence[Entry]] = field(factory=dict[int, Sequence[Entry]])  # in the logs, in the end
     members: Mapping[str, Sequence[str]] = field(factory=dict[str, Sequence[str]])  # names of each worker in the group
+    asked: Mapping[int, Sequence[Asked]] = field(factory=dict[int, Sequence[Asked]])  # the same as commands
+    beats: tuple[Beaten, ...] = ()  # that were answered
     endings: tuple[Ending, ...] = ()
     owned_s: float | None = None  # from the end of the faults until every partition had an owner that lives
     drained_s: float | None = None  # and until everything was settled and stored
@@ -88,8 +91,10 @@ def gathered(
         sent=tuple(note for path in files for note in read_notes(path, Sent)),
         handled=tuple(sorted((each for path in files for each in _handlings(path)), key=lambda it: it.started_ns)),
         audit={partition: tuple(records(client.lrange(name, 0, -1))) for partition, name in names.items()},
+        asked={partition: tuple(asked(client.lrange(name, 0, -1))) for partition, name in names.items()},
         standing={partition: tuple(_entries(client, name)) for partition, name in logs.items()},
         members={path.stem: [note.member for note in read_notes(path, Became)] for path in files},
+        beats=tuple(note for path in files for note in read_notes(path, Beaten)),
         endings=tuple(endings),
         owned_s=owned_s,
         drained_s=drained_s,

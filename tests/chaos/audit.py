@@ -1,7 +1,8 @@
 """The audit: scripts that write down, in the step in which they do something, what they were asked and answered.
 
 They are the library's own scripts with a frame around each, so that nothing of this is in the library. A record stands
-behind the ones before it because the server put it there: no clock is compared.
+behind the ones before it because the server put it there: no clock is compared. ``dropped`` says of each how many
+entries had been trimmed from the log when it was done.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from segmenter.core.partition import Progress
 from segmenter_redis.scripts import SCRIPTS, Script
@@ -28,7 +29,7 @@ __all__ = [
     "records",
 ]
 
-_KEPT = ("append", "claim", "commit", "release")
+_KEPT = ("append", "claim", "commit", "create_lane", "create_partition", "release", "trim")
 _FRAME = """\
 {flags}
 local function whole()
@@ -36,7 +37,16 @@ local function whole()
 end
 local reply = whole()
 local time = redis.call('TIME')
-local record = {{'{name}', time[1] .. '.' .. time[2], ARGV, reply}}
+local dropped = 0
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  local info = redis.call('XINFO', 'STREAM', KEYS[1])
+  local about = {{}}
+  for i = 1, #info, 2 do about[info[i]] = info[i + 1] end
+  dropped = about['entries-added'] - about['length']
+end
+local replication = redis.pcall('INFO', 'replication')
+local history = type(replication) == 'string' and replication:match('master_replid:(%w+)')
+local record = {{'{name}', time[1] .. '.' .. time[2], ARGV, reply, dropped, history or ''}}
 redis.call('RPUSH', (KEYS[1]:gsub(':log$', ':audit')), cjson.encode(record))
 return reply
 """
@@ -70,6 +80,7 @@ class Appended:
 
     at_us: int
     messages: tuple[tuple[str, str, int], ...]
+    dropped: int = 0
 
 
 @frozen
@@ -80,6 +91,7 @@ class Claimed:
     member: str
     epoch: int
     stored: Progress
+    dropped: int = 0
 
 
 @frozen
@@ -91,6 +103,7 @@ class Committed:
     epoch: int
     number: int
     progress: Progress
+    dropped: int = 0
 
 
 @frozen
@@ -103,6 +116,7 @@ class Released:
     number: int
     progress: Progress
     evicted: str
+    dropped: int = 0
 
 
 @frozen
@@ -112,6 +126,7 @@ class Other:
     at_us: int
     command: str
     answer: str
+    dropped: int = 0
 
 
 Record = Appended | Claimed | Committed | Released | Other
@@ -120,9 +135,9 @@ Record = Appended | Claimed | Committed | Released | Other
 def records(lines: Iterable[bytes]) -> Iterator[Record]:
     """The records of a partition, in the order in which the server did them."""
     for line in lines:
-        command, at, args, reply = json.loads(line)
+        command, at, args, reply, dropped, _ = json.loads(line)
         seconds, micros = at.split(".")
-        yield _record(command, int(seconds) * 1_000_000 + int(micros), args, reply)
+        yield evolve(_record(command, int(seconds) * 1_000_000 + int(micros), args, reply), dropped=dropped)
 
 
 def _record(command: str, at_us: int, args: list[str], reply: list[Any]) -> Record:

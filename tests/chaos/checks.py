@@ -6,20 +6,25 @@ the simulator, for what can be known of real processes: what the server wrote do
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
 from attrs import define, field
 
+from segmenter.core.beats import LEASE_SHARE
 from segmenter.core.invariants import Violation
 from segmenter.core.partition import Progress
 from tests.chaos.account import Account
 from tests.chaos.audit import Claimed, Committed, Record, Released
+from tests.chaos.replay import disagreements
+from tests.chaos.worker import SESSION_S
 
 __all__ = ["CHECKS", "broken"]
 
 OWNED_S = 10.0  # a session and two beats are 0.84 s; the rest is for a machine that is busy
 DRAINED_S = 60.0
+LEASE_NS = round(LEASE_SHARE * SESSION_S * 1e9)
 
 Check = Callable[[Account], None]
 
@@ -161,6 +166,25 @@ def owners_that_hand_over_are_done(account: Account) -> None:
             _demand("INV-7 handlers do not overlap", epoch >= it.epoch or done_ns <= it.started_ns, it, epoch)
 
 
+def nothing_starts_after_the_lease(account: Account) -> None:
+    """P3, INV-12: nothing is handed out later than 0.8 of a session after the last answered beat was sent.
+
+    A process may be stopped between handing out a message and writing that down, so one for each lease may seem late.
+    """
+    owners = {(partition, claim.epoch): claim.member for partition, claim in account.of(Claimed)}
+    leases: dict[str, list[tuple[int, int]]] = defaultdict(list)  # of each member: answered, and until when
+    for beat in sorted(account.beats, key=lambda beat: beat.answered_ns):
+        earlier = leases[beat.member][-1][1] if leases[beat.member] else 0
+        leases[beat.member].append((beat.answered_ns, max(earlier, beat.sent_ns + LEASE_NS)))
+    late: Counter[tuple[str, int]] = Counter()
+    for it in account.handled:
+        member = owners.get((it.partition, it.epoch), "")
+        index = bisect_right(leases[member], it.started_ns, key=lambda lease: lease[0])
+        until_ns = leases[member][index - 1][1] if index else 0
+        late[member, until_ns] += it.started_ns > until_ns
+    _none("INV-12 nothing starts after the lease", [lease for lease, count in late.items() if count > 1])
+
+
 # --- the server, in the order in which it did things ----------------------------------------------------------------
 
 
@@ -199,6 +223,27 @@ def epochs_rise(account: Account) -> None:
             if isinstance(record, Claimed) and hold.owner != (record.member, record.epoch):
                 _demand("INV-2 epochs rise", record.epoch > hold.epoch, partition, record, hold)
             _follow(hold, record)
+
+
+def nothing_unsettled_is_trimmed(account: Account) -> None:
+    """P4, INV-9: whatever was trimmed had been stored as settled before."""
+    for partition, of_partition in account.audit.items():
+        settled = 0
+        for record in of_partition:
+            match record:
+                case Claimed():
+                    settled = max(settled, record.stored.read)
+                case Committed() | Released():
+                    settled = max(settled, record.progress.read)
+                case _:
+                    pass
+            _demand("INV-9 nothing unsettled is trimmed", record.dropped <= settled, partition, record, settled)
+
+
+def answers_are_by_the_law(account: Account) -> None:
+    """Every command on every partition was answered as the laws of the core answer it, in the order of the server."""
+    wrong = [f"{partition}: {each}" for partition, done in account.asked.items() for each in disagreements(done)]
+    _none("answers are by the law", wrong)
 
 
 def commits_are_monotone(account: Account) -> None:
@@ -273,9 +318,12 @@ CHECKS: tuple[Check, ...] = (
     keys_are_in_order,
     repetition_is_bounded,
     owners_that_hand_over_are_done,
+    nothing_starts_after_the_lease,
     only_the_owner_commits,
     epochs_rise,
     commits_are_monotone,
+    nothing_unsettled_is_trimmed,
+    answers_are_by_the_law,
     progress_is_what_handlers_settled,
     everything_comes_to_rest,
     processes_end_as_they_should,

@@ -16,7 +16,7 @@ from typing import Any, Self, TypeVar
 
 from attrs import astuple, frozen
 
-__all__ = ["Became", "Done", "Notebook", "Refused", "Sent", "Started", "Tried", "read_notes"]
+__all__ = ["Beaten", "Became", "Done", "Notebook", "Refused", "Sent", "Started", "Tried", "read_notes"]
 
 
 @frozen
@@ -27,8 +27,17 @@ class Became:
 
 
 @frozen
+class Beaten:
+    """A beat of a member, or its joining, was sent and answered: from the sending on it has a lease."""
+
+    sent_ns: int
+    answered_ns: int
+    member: str
+
+
+@frozen
 class Started:
-    """A handler starts."""
+    """A message was handed out, and its handler starts."""
 
     at_ns: int
     delivery: int

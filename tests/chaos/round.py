@@ -40,7 +40,7 @@ class Setting:
     every_s: float = 1.3  # between two, on average
     rate: float = 600.0  # messages per second
     partitions: int = 8
-    partition_size: int = 1_000_000
+    partition_size: int = 400  # so that what is settled is trimmed all the time, and a pause fills a partition
     fenced: bool = True  # a run without the fence of commits shows what that is good for
     faults: tuple[Fault, ...] = field(
         default=Factory(lambda self: plan(self.seed, self.seconds, self.every_s), takes_self=True)

@@ -17,6 +17,7 @@ from tests.chaos.audit import AUDITED, Appended, Claimed, Committed, Other, Rele
 from tests.chaos.faults import STRIKES
 from tests.chaos.figures import Spread, figures
 from tests.chaos.plan import KINDS, plan
+from tests.chaos.replay import asked, disagreements
 from tests.chaos.test_checks import TRUE
 from tests.servers import Server
 
@@ -44,8 +45,14 @@ def test_the_server_writes_down_what_it_was_asked_and_answered(
     sent_id, member = asyncio.run(story())
     client: Any
     with server.client as client:
-        done = list(records(client.lrange(audit_key(namespace, "orders", 0), 0, -1)))
-    append, claim, commit, release, late = done
+        lines = client.lrange(audit_key(namespace, "orders", 0), 0, -1)
+    done = list(records(lines))
+    partition, append, lane, claim, commit, release, late = done
+    assert (partition, lane) == (
+        Other(partition.at_us, "create_partition", "Created"),
+        Other(lane.at_us, "create_lane", "Created"),
+    )
+    assert list(disagreements(asked(lines))) == []
     assert isinstance(append, Appended)
     assert append.messages == ((sent_id, "k", 0),)
     assert isinstance(claim, Claimed)
@@ -61,7 +68,15 @@ def test_the_server_writes_down_what_it_was_asked_and_answered(
 
 
 def test_without_an_audit_the_scripts_are_the_librarys_own() -> None:
-    assert {name for name in SCRIPTS if AUDITED[name] is not SCRIPTS[name]} == {"append", "claim", "commit", "release"}
+    assert {name for name in SCRIPTS if AUDITED[name] is not SCRIPTS[name]} == {
+        "append",
+        "claim",
+        "commit",
+        "create_lane",
+        "create_partition",
+        "release",
+        "trim",
+    }
     assert not any("audit" in script.text for script in SCRIPTS.values())
 
 

@@ -18,6 +18,7 @@ from segmenter import BackendError, Consumer, Message, PartitionLost, Segmenter,
 from segmenter.core.observations import Admitted, Observation
 from segmenter_redis import RedisBackend
 from tests.chaos.audit import AUDITED, UNFENCED
+from tests.chaos.hearing import Heard
 from tests.chaos.notes import Became, Done, Notebook, Refused, Started
 
 __all__ = ["GROUP", "NAMESPACE", "RETRY_S", "SESSION_S", "STREAM", "Job", "on_terminate", "opened"]
@@ -47,10 +48,11 @@ class Job:
         return cls(**json.loads(sys.argv[1]))
 
 
-def opened(url: str, *, fenced: bool = True) -> Segmenter:
-    """Return a door to the server whose audit is kept."""
+def opened(url: str, *, fenced: bool = True, notebook: Notebook | None = None) -> Segmenter:
+    """Return a door to the server whose audit is kept; a notebook has every beat that was answered."""
     scripts = AUDITED if fenced else UNFENCED
-    return Segmenter(backend=RedisBackend(url, NAMESPACE, reply_timeout_s=REPLY_TIMEOUT_S, scripts=scripts))
+    backend = RedisBackend(url, NAMESPACE, reply_timeout_s=REPLY_TIMEOUT_S, scripts=scripts)
+    return Segmenter(backend=backend if notebook is None else Heard(backend, notebook))
 
 
 def on_terminate() -> asyncio.Event:
@@ -65,7 +67,9 @@ def on_terminate() -> asyncio.Event:
 async def main(job: Job) -> None:
     stopping = on_terminate()
     with Notebook(Path(job.notes)) as notebook:
-        async with aclosing(opened(job.url, fenced=job.fenced)) as segmenter:  # connected by its first use
+        async with aclosing(
+            opened(job.url, fenced=job.fenced, notebook=notebook)
+        ) as segmenter:  # connected by its first use
             consumer = await _registered(segmenter, notebook, stopping)
             if consumer is None:
                 return
@@ -109,12 +113,13 @@ class Hands:
         """Handle whatever comes, until the consumer ends."""
         async with asyncio.TaskGroup() as handlers:
             async for message in consumer:
+                started_ns = self._notebook.now_ns()
                 await self._free.acquire()
-                handlers.create_task(self._handle(message))
+                handlers.create_task(self._handle(message, started_ns))
 
-    async def _handle(self, message: Message) -> None:
+    async def _handle(self, message: Message, started_ns: int) -> None:
         delivery, fence, now_ns = next(self._numbers), message.fence, self._notebook.now_ns
-        self._notebook.write(Started(now_ns(), delivery, message.key, int(message.data), *fence, message.id))
+        self._notebook.write(Started(started_ns, delivery, message.key, int(message.data), *fence, message.id))
         await asyncio.sleep(self._chance.expovariate(1 / WORK_S))
         self._notebook.write(Done(now_ns(), delivery))  # first: what counts as settled must have been done
         try:

@@ -204,6 +204,27 @@ async def test_what_was_taken_along_of_a_partition_that_is_to_move_is_not_begun(
 
 
 @virtually
+async def test_a_partition_moves_when_handlers_have_ended_that_had_passed_on_their_messages(world: World) -> None:
+    """What a handler does after it has settled its message is as much of its work as what it did before."""
+    orders = await world.segmenter().register_stream("orders", partitions=2)
+    await orders.send_many([(f"k{n}", b"%d" % n) for n in range(40)])
+    crew = Crew(world)
+
+    async def pass_on(message: Message) -> None:
+        bills = await first.segmenter.register_stream("bills", partitions=1)
+        await message.forward(bills, message.key, message.data)
+        await asyncio.sleep(2)
+
+    first = crew.worker("first", pass_on, key_concurrency=4)
+    world.run(first)
+    await world.until(lambda: len(crew.times("first", "began")) == 8)
+    await asyncio.sleep(0.5)
+    world.run(crew.worker("second", naps(2)))
+    await world.until(lambda: len(world.times(Granted, "second")) == 1)
+    assert len(crew.times("first", "ended")) >= 4, "those of the partition had ended"
+
+
+@virtually
 async def test_a_partition_that_is_to_move_is_not_waited_for_longer_than_its_drain_timeout(world: World) -> None:
     orders = await world.segmenter().register_stream("orders", partitions=2)
     await orders.send_many([(f"k{n}", b"%d" % n) for n in range(10)])

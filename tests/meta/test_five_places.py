@@ -33,8 +33,8 @@ COMMANDS = {command.__name__: command for command in _commands()}
 ROWS = {row[0]: row[1:] for row in ROW.findall((ROOT / "specs" / "README.md").read_text())}
 MODEL = ROOT / "specs" / "model"
 ACTIONS = set(re.findall(r"^(\w+)(?:\(.*\))? ==", (MODEL / "Segmenter.tla").read_text(), re.MULTILINE))
-SHIPPED = ROOT / "segmenter" / "testing" / "machines.py"  # tests of every backend, so they come with the library
-TESTS = "\n".join(path.read_text() for path in [SHIPPED, *ROOT.glob("tests/**/*.py")] if "meta" not in path.parts)
+SHIPPED = ROOT.glob("segmenter/testing/**/*.py")  # tests of every backend come with the library
+TESTS = "\n".join(path.read_text() for path in [*SHIPPED, *ROOT.glob("tests/**/*.py")] if "meta" not in path.parts)
 
 
 def _snake(name: str) -> str:

@@ -18,6 +18,7 @@ IMPORTS = {
     "from segmenter import Segmenter": ALL_EXTRAS | BACKENDS | UNUSED | {"segmenter.sync"},
     "from segmenter import sync": ALL_EXTRAS | BACKENDS | UNUSED,
     "import segmenter; segmenter.Segmenter('memory://')": ALL_EXTRAS | {"redis", "segmenter_redis"} | UNUSED,
+    "import segmenter.testing": ALL_EXTRAS | BACKENDS | HEAVY | {"segmenter.core", "segmenter.testing.virtual"},
 }
 
 
@@ -26,6 +27,20 @@ def test_an_import_brings_only_what_it_uses(statement: str, unwanted: set[str]) 
     code = f"{statement}\nimport sys\nprint(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
     assert unwanted & set(loaded.stdout.split()) == set()
+
+
+def test_the_plugin_of_pytest_brings_nothing_that_pytest_has_not_brought() -> None:
+    """Whoever installs the library gets it in every run of pytest, of whatever project."""
+    code = (
+        "import pytest, sys; before = {*sys.modules}; import segmenter.testing.plugin; print(*{*sys.modules} - before)"
+    )
+    loaded = subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True)
+    assert set(loaded.stdout.split()) == {
+        "segmenter",
+        "segmenter.errors",
+        "segmenter.testing",
+        "segmenter.testing.plugin",
+    }
 
 
 def test_every_public_name_is_found_where_it_is_said_to_be() -> None:

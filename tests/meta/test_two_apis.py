@@ -33,6 +33,7 @@ INTERNAL = {
     "Worker.door",
     "Worker.in_loop",
     "Worker.run_on",
+    "Worker.understudy",
 }
 
 

@@ -46,9 +46,9 @@ def core(module: str, test: str) -> str:
     return f"tests/core/test_{module}.py::test_{test}"
 
 
-def conformance(module: str, test: str, backend: str = "redis-8.2") -> str:
+def conformance(test: str, backend: str = "redis-8.2") -> str:
     """What every backend must do, on one of them."""
-    return f"tests/conformance/test_{module}.py::test_{test}[{backend}]"
+    return f"tests/conformance/test_suite.py::TestSuite::test_{test}[{backend}]"
 
 
 def fundamental(chapter: str, test: str) -> str:

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from functools import partial
-from typing import Any
 
 from hypothesis import settings
-from hypothesis.stateful import run_state_machine_as_test
 
-from segmenter.testing.machines import GroupsAgree, LanesAgree, LogsAgree
+from segmenter.testing.stateful import play
 from segmenter_redis.codec import REPLIES
 from tests.stateful.agreement import InRedis
 
@@ -26,9 +23,7 @@ def test_redis_obeys_the_laws_of_the_core(redis_url: str, namespace: str) -> Non
     with asyncio.Runner() as runner:
         redis = InRedis(redis_url, namespace, runner)
         try:
-            for kind in (LanesAgree, LogsAgree, GroupsAgree):
-                machine: Any = partial(kind, redis, seen)  # hypothesis takes any callable that makes one
-                run_state_machine_as_test(machine, settings=limits)
+            play(redis, seen, limits)
             assert set(REPLIES) - {name.encode() for name in seen} == (set() if redis.history else {b"RolledBack"})
         finally:
             redis.close()

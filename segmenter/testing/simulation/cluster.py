@@ -10,11 +10,12 @@ from attrs import evolve
 
 from segmenter.core.command import GroupSlot, PartitionSlot, Slot
 from segmenter.testing.simulation.fates import Fates
-from segmenter.testing.simulation.history import Happened, History
+from segmenter.testing.simulation.history import History
 from segmenter.testing.simulation.operator import Operator
 from segmenter.testing.simulation.plan import Fault, Plan
-from segmenter.testing.simulation.process import GROUP, SESSION_S, STREAM, Process, Producer
+from segmenter.testing.simulation.process import GROUP, STREAM, Process, Producer
 from segmenter.testing.simulation.server import AuditedStore
+from segmenter.testing.simulation.troubles import SPELL_S, Troubles
 from segmenter.testing.simulation.worker import Worker
 from segmenter.testing.virtual import run_virtually
 
@@ -25,7 +26,6 @@ REST_S = 20.0  # within which everything must have been made, and partitions be 
 DRAIN_LIMIT_S = 60.0  # ... and all be settled, which takes longer where messages kill
 SUPERVISED_S = 0.3  # after which a worker that a message killed is started anew
 LOOK_S = 0.05
-SPELL_S = 1.0  # that a bad network lasts
 LAST_REDRIVES = 2  # of everything, once all else has come to rest
 EVERYTHING = 0.6  # share of requests that are for all that is parked, and not for one key
 
@@ -35,7 +35,7 @@ def simulate(plan: Plan) -> History:
     return run_virtually(lambda: Cluster(plan).play())
 
 
-class Cluster:
+class Cluster(Troubles):
     """The server and its processes."""
 
     def __init__(self, plan: Plan) -> None:
@@ -100,20 +100,15 @@ class Cluster:
         while not came() and self.loop.time() < deadline:  # noqa: ASYNC110 - it looks from outside, now and then
             await asyncio.sleep(LOOK_S)
 
-    def _happen(self, what: str) -> None:
-        self.history.events.append(Happened(self.loop.time(), what))
-
     # --- what may happen --------------------------------------------------------------------------------------------
-
-    def _befall(self, fault: Fault) -> None:
-        getattr(self, "_" + fault.kind.replace(" ", "_"))(fault)
 
     def _worker(self, fault: Fault) -> Worker | None:
         return self.workers[fault.target % len(self.workers)] if self.workers else None
 
-    def _process(self, fault: Fault) -> Process:
-        processes = (self.producer, self.operator, *self.workers)
-        return processes[fault.target % len(processes)]
+    @property
+    def processes(self) -> list[Process]:
+        """All that live."""
+        return [self.producer, self.operator, *self.workers]
 
     def _start_worker(self, seat: str | None = None) -> None:
         if len(self.workers) < LIMIT_WORKERS:
@@ -155,52 +150,6 @@ class Cluster:
     def _restart_in_seat(self, fault: Fault) -> None:
         seats = sorted({worker.seat for worker in (*self.workers, *self._gone) if worker.seat})
         self._start_worker(seats[fault.target % len(seats)] if seats else "seat-0")
-
-    def _pause(self, fault: Fault) -> None:
-        self._stop(self._process(fault), 2.5 * SESSION_S * fault.amount, "stands still", heart=True)
-
-    def _block(self, fault: Fault) -> None:
-        if (worker := self._worker(fault)) is not None:
-            self._stop(worker, 2.5 * SESSION_S * fault.amount, "has its loop blocked", heart=False)
-
-    def _stop(self, process: Process, for_s: float, what: str, *, heart: bool) -> None:
-        self._happen(f"{process.name} {what} for {for_s:.2f} s")
-        process.stop(heart=heart)
-
-        def go_on() -> None:
-            if not process.dead:
-                self._happen(f"{process.name} goes on")
-                process.go_on()
-
-        self.loop.call_later(for_s, go_on)
-
-    def _cut_off(self, fault: Fault) -> None:
-        process, for_s = self._process(fault), 2 * SESSION_S * fault.amount
-        process.network.down = True
-        self._happen(f"{process.name} has no network for {for_s:.2f} s")
-        self.loop.call_later(for_s, setattr, process.network, "down", False)
-
-    def _lossy(self, fault: Fault) -> None:
-        share = 0.5 * fault.amount
-        self._spoil(fault, f"loses {share:.0%} of requests and of replies", lose_request=share, lose_reply=share)
-
-    def _late(self, fault: Fault) -> None:
-        share = 0.6 * fault.amount
-        what = f"has {share:.0%} of its requests arrive late, after it gave them up"
-        self._spoil(fault, what, late=share, late_s=SESSION_S)
-
-    def _doubled(self, fault: Fault) -> None:
-        self._spoil(fault, "has its requests arrive twice", double=fault.amount, late_s=SESSION_S)
-
-    def _slow(self, fault: Fault) -> None:
-        self._spoil(fault, "is slow", delay_s=0.5 * SESSION_S * fault.amount)
-
-    def _spoil(self, fault: Fault, what: str, **trouble: float) -> None:
-        process = self._process(fault)
-        self._happen(f"{process.name} {what}")
-        for name, much in trouble.items():
-            setattr(process.network, name, much)
-        self.loop.call_later(SPELL_S, process.network.mend_spell, tuple(trouble))
 
     def _clock(self, fault: Fault) -> None:
         seconds = round((fault.amount - 0.5) * 7200)

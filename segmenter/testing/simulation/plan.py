@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 
 from attrs import frozen
 
-__all__ = ["FAULTS", "Fault", "Plan", "plan_of"]
+__all__ = ["FAULTS", "Fault", "Plan", "drawn_from", "plan_of"]
 
 # What may happen, how often, and what ``amount`` (0 to 1) means.
 FAULTS = {
@@ -67,11 +68,7 @@ def plan_of(seed: int, faults: int | None = None) -> Plan:
     """Draw a plan; ``faults`` says how many things happen (2 to 8 if it is not given)."""
     random = Random(seed)
     count = random.randint(2, 8) if faults is None else faults
-    kinds, weights = zip(*((kind, weight) for kind, (weight, _) in FAULTS.items()), strict=True)
-    drawn = [
-        Fault(round(random.uniform(FIRST_S, LAST_S), 3), kind, random.randrange(12), round(random.random(), 3))
-        for kind in random.choices(kinds, weights, k=count)
-    ]
+    drawn = drawn_from(random, list(FAULTS), count)
     return Plan(
         seed=seed,
         partitions=random.randint(1, 4),
@@ -86,5 +83,14 @@ def plan_of(seed: int, faults: int | None = None) -> Plan:
         rejected=random.choice([0.0, 0.0, 0.1]),
         deadly=random.choice([0.0, 0.0, 0.0, 0.03]),
         partition_size=random.choice([1000, 1000, 12]),
-        faults=tuple(sorted(drawn, key=lambda fault: fault.at)),
+        faults=drawn,
     )
+
+
+def drawn_from(random: Random, kinds: Sequence[str], count: int) -> tuple[Fault, ...]:
+    """Draw so many faults of some kinds, in the order of their moments."""
+    drawn = [
+        Fault(round(random.uniform(FIRST_S, LAST_S), 3), kind, random.randrange(12), round(random.random(), 3))
+        for kind in random.choices(kinds, [FAULTS[kind][0] for kind in kinds], k=count)
+    ]
+    return tuple(sorted(drawn, key=lambda fault: fault.at))
