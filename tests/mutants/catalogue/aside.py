@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.mutant import Mutant, core, fundamental
+from tests.mutants.mutant import Mutant, conformance, core, fundamental
 
 __all__ = ["ASIDE"]
 
@@ -61,6 +61,22 @@ ASIDE = (
         aside("a_request_outlives_the_owner_that_was_to_carry_it_out"),
         "aside=lane.aside.asked(self.request)",
         "aside=lane.aside",
+    ),
+    Mutant(
+        "request in the place of another under its own token",
+        "P6",
+        "segmenter/core/aside.py",
+        core("aside", "a_request_that_comes_again_late_does_not_have_a_later_one_taken_away"),
+        'return evolve(self, token=f"{self.token}+{standing.token}"[:LIMIT_TOKEN])',
+        "return self",
+    ),
+    Mutant(
+        "request in the place of another under its own token, in Redis",
+        "P6",
+        "backends/segmenter_redis/scripts/redrive.lua",
+        conformance("letters", "a_request_stands_in_the_place_of_another_for_the_same_under_the_tokens_of_both"),
+        "(token .. '+' .. standing):sub(1, LIMIT_TOKEN)",
+        "token",
     ),
     Mutant(
         "letter that fails again and is counted twice",
