@@ -16,7 +16,7 @@ from segmenter.core.partition import Claimed, Progress
 from tests.exploration.holds import Held
 from tests.exploration.plays import Deed, log_of
 
-LIMIT_STATES = 3_000
+LIMIT_STATES = 2_000
 HISTORIES = 3  # of each meaning that are compared
 REDRIVE, DISCARD = Request("redrive", None, "r1"), Request("discard", b"a", "r2")
 
