@@ -13,7 +13,8 @@ from segmenter.core.retry import Retry
 __all__ = ["ALL_FAULTS", "ASKS", "LARGE", "NETWORK", "REQUESTS", "SMALL", "Ask", "Bounds"]
 
 Ask = tuple[Literal["redrive", "discard"], str]  # "redrive" or "discard", and a key; "" stands for all of them
-ASKS: tuple[Ask, ...] = (("redrive", ""), ("discard", "a"))
+REDRIVE: tuple[Ask, ...] = (("redrive", ""),)
+ASKS: tuple[Ask, ...] = (*REDRIVE, ("discard", "a"))
 
 # What may become of a request: it comes late or never, its answer comes late or never, what it announces is not heard.
 REQUESTS = ("slow request", "slow answer", "unheard")
@@ -62,9 +63,14 @@ class Bounds:
 
     @property
     def limit_tries(self) -> int:
-        """How often a message may fail or kill until it is parked; what fails may be forgotten with each fault."""
-        deaths = LIMIT_UNCLEAN + self.attempts if self.restarts else 0
-        return deaths + (self.attempts * (1 + self.faults) if "fail" in self.trouble else 0)
+        """How often a message may fail or kill until it is parked.
+
+        A fault may have it forgotten that it failed; that it killed is only forgotten by a server that goes back.
+        """
+        again = 1 + self.faults
+        failures = self.attempts * again if "fail" in self.trouble else 0
+        deaths = (LIMIT_UNCLEAN + self.attempts) * (again if self.rolls_back else 1) if self.restarts else 0
+        return failures + deaths
 
     def troublesome(self, partition: int, ordinal: int) -> bool:
         """Whether a message makes trouble."""
@@ -95,13 +101,7 @@ SMALL = (
     Bounds("the server goes back, and a request is late", ("a",), faults=2, kinds=ROLLBACKS | {"slow request"}),
     Bounds("three processes, any one fault", ("", "", ""), letters="abc", present=3, faults=1),
     # What is set aside. With one process, whatever its owners do one after the other is to be seen, and no hand-off.
-    Bounds(
-        "a key fails, one leaves",
-        ("Aab",),
-        leaves=1,
-        trouble=frozenset({"fail", "reject"}),
-        attempts=2,
-    ),
+    Bounds("a key fails, one leaves", ("Aab",), leaves=1, trouble=FAILS | {"reject"}, attempts=2),
     Bounds(
         "redriven or discarded, one leaves",
         ("Aa",),
@@ -119,7 +119,7 @@ SMALL = (
         kinds=LATE_OR_CRASH,
         trouble=FAILS,
         at_once=1,
-        asks=ASKS,
+        asks=REDRIVE,
         requests=1,
         page=1,
     ),
@@ -131,9 +131,10 @@ SMALL = (
         faults=1,
         kinds=frozenset({"asked twice"}),
         trouble=FAILS,
-        asks=(("redrive", ""),),
+        asks=REDRIVE,
         requests=2,
     ),
+    Bounds("a key fails, and the server goes back", ("Aa",), faults=1, kinds=ROLLBACKS, trouble=FAILS | {"reject"}),
     Bounds("a message kills, two in flight", ("Ab",), in_flight=2, trouble=KILLS, attempts=2, window=2),
     Bounds(
         "a message kills, and is redriven",
@@ -165,10 +166,22 @@ LARGE = (
         ("Aab",),
         in_flight=2,
         leaves=1,
-        trouble=frozenset({"fail", "reject"}),
+        trouble=FAILS | {"reject"},
         attempts=2,
         cancels=True,
     ),
+    Bounds(
+        "a key fails, and the server goes back twice",
+        ("Aab",),
+        letters="a",
+        present=1,
+        in_flight=2,
+        faults=2,
+        kinds=ROLLBACKS,
+        trouble=FAILS | {"reject"},
+        attempts=2,
+    ),
+    Bounds("a message kills, and the server goes back", ("Ab",), faults=1, kinds=ROLLBACKS, trouble=KILLS, window=2),
     Bounds("redriven and discarded, one leaves", ("Aa",), leaves=1, trouble=FAILS, asks=ASKS, requests=2),
     Bounds(
         "redriven, one leaves, a crash or a late request",
@@ -178,17 +191,11 @@ LARGE = (
         kinds=LATE_OR_CRASH,
         trouble=FAILS,
         cancels=True,
-        asks=(("redrive", ""),),
+        asks=REDRIVE,
         requests=1,
     ),
     Bounds(
-        "all of a key fail, one leaves",
-        ("AA",),
-        leaves=1,
-        trouble=frozenset({"fail", "reject"}),
-        asks=ASKS,
-        requests=1,
-        page=1,
+        "all of a key fail, one leaves", ("AA",), leaves=1, trouble=FAILS | {"reject"}, asks=ASKS, requests=1, page=1
     ),
     Bounds(
         "two keys, redriven and discarded as they are read",
