@@ -172,8 +172,8 @@ class Consumer:
 
         Args:
             drain: wait until what is handed out has been settled, ``drain_timeout`` at most; otherwise give it back
-                at once, as leaving an ``async with`` block does. What is given back is delivered elsewhere, and
-                acknowledging it raises.
+                at once, as leaving an ``async with`` block does. What is given back is delivered elsewhere, as the
+                same attempt unless an exception has left the block, and acknowledging it raises.
         """
         if not self._closed:
             self._closed = True
@@ -191,6 +191,8 @@ class Consumer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, Exception) and not self._closed:
+            self._pump.tried()
         await self.shutdown(drain=False)
 
     def _check_mine(self, messages: Iterable[Message]) -> None:
@@ -238,7 +240,7 @@ class Registration:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._consumer is not None:
-            await self._consumer.shutdown(drain=False)
+            await self._consumer.__aexit__(kind, error, trace)
 
     async def _once(self) -> Consumer:
         if self._consumer is not None:

@@ -32,6 +32,7 @@ __all__ = [
 
 LIMIT_ASIDE = 10_000  # letters of each shelf; at the limit the partition reads no further until some are gone
 LIMIT_REASON = 500  # characters of a reason
+LIMIT_TOKEN = 200  # characters of the token of a request
 
 Shelf = Literal["parked", "dead"]
 Place = tuple[int, bytes]  # ordinal and key: where a letter lies on its shelf
@@ -62,6 +63,16 @@ class Request:
     what: Literal["redrive", "discard"]
     key: bytes | None
     token: str  # fresh for each, so that whoever has carried one out does not take away the next
+
+    def in_place_of(self, standing: Request) -> Request:
+        """Return what stands when this one has come, under the tokens of both; the same once more changes nothing.
+
+        It may be an earlier one that comes again, late. By its own token, whoever has carried that out would take it
+        away, and with it the one in whose place it stands.
+        """
+        if f"{standing.token}+".startswith(f"{self.token}+"):
+            return standing
+        return evolve(self, token=f"{self.token}+{standing.token}"[:LIMIT_TOKEN])
 
 
 @frozen
@@ -116,9 +127,11 @@ class Aside:
         return evolve(self, dead=_without(self.dead, places))
 
     def asked(self, request: Request) -> Aside:
-        """Return it with a request, in the place of an earlier one for the same."""
-        others = [other for other in self.requests if (other.what, other.key) != (request.what, request.key)]
-        return evolve(self, requests=tuple(sorted([*others, request], key=_order)))
+        """Return it with a request, in the place of one that stands for the same."""
+        same = [other for other in self.requests if (other.what, other.key) == (request.what, request.key)]
+        others = [other for other in self.requests if other not in same]
+        asked = request.in_place_of(same[0]) if same else request
+        return evolve(self, requests=tuple(sorted([*others, asked], key=_order)))
 
     @property
     def summary(self) -> Summary:

@@ -208,6 +208,11 @@ class Pump:
             self.tell(sig.Sought(partition))
             await done
 
+    def tried(self) -> None:
+        """Whoever handles what is in flight has failed: wherever it is delivered next, this attempt counts."""
+        for holding in self._holdings:
+            holding.lanes.take_back_before(math.inf)
+
     def leave(self, *, drain: bool) -> None:
         """Hand everything over and end; with ``drain``, when what is in flight is settled or has had its time.
 
@@ -226,8 +231,7 @@ class Pump:
     def give_back(self) -> None:
         """What is still in flight no longer counts; if the server does not answer either, go without a word."""
         for holding in self._holdings:
-            holding.lanes.stop()
-            holding.lanes.take_back_before(math.inf)
+            holding.lanes.leave()
         self.wake()
         self._loop.call_later(FAREWELL_S, self.end, None)
 

@@ -129,7 +129,7 @@ class Consumer(Facade[AsyncConsumer]):
         Args:
             drain: wait until what is handed out has been settled, by other threads, ``drain_timeout`` at most;
                 otherwise give it back at once, as leaving a ``with`` block does. What is given back is delivered
-                elsewhere, and acknowledging it raises.
+                elsewhere, as the same attempt unless an exception has left the block, and acknowledging it raises.
         """
         if not self._portal.closed:
             self._call(lambda: self._inner.shutdown(drain=drain))
@@ -142,7 +142,8 @@ class Consumer(Facade[AsyncConsumer]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.shutdown(drain=False)
+        if not self._portal.closed:
+            self._call(lambda: self._inner.__aexit__(kind, error, trace))
 
     def _call(self, start: Callable[[], Awaitable[R]]) -> R:
         return self._desk.call(start)

@@ -282,6 +282,11 @@ class LentLanes(KeyLanes):
             self.caution.mark(message)
             self.changed()
 
+    def leave(self) -> None:
+        """Leave what is in hand to whoever comes next, unless it lies here acknowledged."""
+        self._desk.collect()
+        super().leave()
+
     def take_back_before(self, handed_out: float) -> list[Message]:
         """Take back what takes too long, unless it lies here acknowledged."""
         self._desk.collect()

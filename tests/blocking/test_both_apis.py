@@ -9,6 +9,7 @@ import pytest
 
 from segmenter import (
     ConsumerDead,
+    ConsumerError,
     EmptyGroupName,
     EmptyStreamName,
     ForeignMessage,
@@ -171,6 +172,22 @@ async def test_a_message_given_back_comes_again_before_the_later_ones_of_its_key
     assert [(message.data, message.attempt) for message in again] == [(b"1", 2), (b"2", 1)]
     again[0].nack()
     assert [message.attempt for message in await consumer.read()] == [3, 1]
+
+
+@both
+async def test_what_is_in_hand_when_a_consumer_is_shut_down_has_not_been_tried(place: Place) -> None:
+    """Or each deployment would bring a message nearer to the end of its attempts. What was acknowledged is done."""
+    segmenter = place.segmenter()
+    orders = await segmenter.register_stream("orders", partitions=1)
+    await orders.send_many([("a", b"1"), ("b", b"2"), ("b", b"3")])
+    consumer = await segmenter.register_consumer("orders", group="g")
+    done, *left = await consumer.read()
+    done.ack()
+    await consumer.shutdown(drain=False)
+    with pytest.raises(ConsumerError):
+        left[0].ack()
+    heir = await segmenter.register_consumer("orders", group="g")
+    assert [(message.data, message.attempt) for message in await heir.read()] == [(b"2", 1), (b"3", 1)]
 
 
 @both

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import evolve
 
-from segmenter.core.aside import Aside, Letter, Moves, Request, Summary
+from segmenter.core.aside import LIMIT_TOKEN, Aside, Letter, Moves, Request, Summary
 from segmenter.core.caution import Caution
 from segmenter.core.command import Gone
 from segmenter.core.errands import LIMIT_PAGE, Errand, Errands
@@ -135,10 +135,38 @@ def test_a_request_is_taken_away_by_whoever_has_carried_out_that_very_one() -> N
     assert shelved.do(Redrive(SLOT, G, again)) == Requested(1)
     assert shelved.do(Redrive(SLOT, G, Request("discard", None, "t3"))) == Requested(2)
     shelved.move(heeded=(REDRIVE,))
-    assert shelved.requests == ["t3", "t2"]
-    shelved.move(heeded=(again,))
+    assert shelved.requests == ["t3", "t2+t1"]
+    shelved.move(heeded=(evolve(again, token="t2+t1"),))
     assert shelved.requests == ["t3"]
     assert shelved.do(Probe(SLOT, G)).requests == shelved.aside.requests
+
+
+def test_a_request_that_comes_again_late_does_not_have_a_later_one_taken_away() -> None:
+    """It stands in the place of the later one, which nobody has carried out."""
+    shelved = Shelved()
+    shelved.move(park=(letter(0),))
+    for token in ("t1", "t2", "t1"):
+        shelved.do(Redrive(SLOT, G, evolve(REDRIVE, token=token)))
+    shelved.move(heeded=(REDRIVE,))
+    assert shelved.requests == ["t1+t2+t1"]
+
+
+def test_a_request_that_comes_twice_at_once_is_one() -> None:
+    shelved = Shelved()
+    shelved.move(park=(letter(0),))
+    for token in ("t1", "t1", "t2", "t2"):
+        shelved.do(Redrive(SLOT, G, evolve(REDRIVE, token=token)))
+    assert shelved.requests == ["t2+t1"]
+
+
+def test_requests_without_an_owner_to_carry_them_out_do_not_add_up() -> None:
+    shelved = Shelved()
+    shelved.move(park=(letter(0),))
+    for number in range(LIMIT_TOKEN):
+        shelved.do(Redrive(SLOT, G, evolve(REDRIVE, token=f"t{number}")))
+    (token,) = shelved.requests
+    assert len(token) == LIMIT_TOKEN
+    assert token.startswith(f"t{LIMIT_TOKEN - 1}+t{LIMIT_TOKEN - 2}+")
 
 
 # --- looking, replaying, purging ------------------------------------------------------------------------------------

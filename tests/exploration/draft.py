@@ -7,9 +7,16 @@ from typing import Any, NamedTuple
 
 from attrs import evolve
 
+from segmenter.core.aside import NO_MOVES, Aside, Request
+from segmenter.core.command import PartitionSlot
 from segmenter.core.invariants import Violation
+from segmenter.core.letters import Redrive
+from segmenter.core.partition import Lane
 from tests.exploration.bounds import Bounds
-from tests.exploration.moves import Executed, Look, Moves, bits
+from tests.exploration.checks import check_owed, check_start
+from tests.exploration.holds import GROUP
+from tests.exploration.ledger import Ledger
+from tests.exploration.moves import Executed, Look, Moves
 
 __all__ = ["Draft", "State"]
 
@@ -20,11 +27,12 @@ class State(NamedTuple):
     parts: tuple[int, ...]  # the group, the partitions, the processes
     late: tuple[int, ...]  # requests that nobody waits for any more
     before: tuple[int, ...]  # the group and the partitions before their last changes, where these may be lost
-    settled: tuple[int, ...]  # the messages settled in each partition, as bits
+    ledger: Ledger
     faults: int  # how many more there may be
     leaves: int
     joins: int
     rolled_back: str  # what the server has lost something of: "", "the group" or "a partition"
+    requests: int  # that an operator may still make
 
 
 class Draft:
@@ -38,7 +46,7 @@ class Draft:
         self._parts = list(state.parts)
         self._late = state.late
         self._before = state.before
-        self._settled = state.settled
+        self._ledger = state.ledger
         self._events: tuple[int, ...] = ()
 
     # --- processes --------------------------------------------------------------------------------------------------
@@ -53,6 +61,8 @@ class Draft:
         turned = self._moves.turn(self._parts[place], verb, *arguments, what=what)
         self._parts[place] = turned.process
         self._late += turned.given_up
+        for partition, ordinal in turned.discarded:
+            self.settle(partition, ordinal)
         return turned.value
 
     def begin(self, number: int) -> None:
@@ -62,9 +72,14 @@ class Draft:
 
     def settle(self, partition: int, ordinal: int) -> None:
         """A message is settled, whatever becomes of whoever did it."""
-        settled = list(self._settled)
-        settled[partition] |= 1 << ordinal
-        self._settled = tuple(settled)
+        self._ledger = self._ledger.settle(partition, ordinal)
+
+    def try_in_vain(self, what: str, partition: int, ordinal: int) -> None:
+        """A handler fails, or kills its process."""
+        self._ledger = self._ledger.tried(partition, ordinal)
+        tries = self._ledger.tries(partition, ordinal)
+        if tries > self._bounds.limit_tries:
+            raise Violation(f"P6 attempts are bounded: {what}, and did {tries} times")
 
     def pass_time(self, seconds: float) -> None:
         """Whatever a process remembers is longer ago."""
@@ -76,7 +91,11 @@ class Draft:
     def execute(self, command: int) -> Executed:
         """Execute a command; what it announces is heard at ``announce``."""
         place = self._moves.place_of(command)
-        return self._done(place, self._moves.execute(command, self._parts[place]))
+        before = self._parts[place]
+        done = self._done(place, self._moves.execute(command, before))
+        if place and done.slot != before:
+            self._account(place - 1, self._moves.shelf[command])
+        return done
 
     def beat(self, number: int) -> Executed:
         """Execute the beat of a process."""
@@ -88,7 +107,7 @@ class Draft:
                 self._before = (*self._before[:place], self._parts[place], *self._before[place + 1 :])
             self._parts[place] = done.slot
             if place:
-                self._moves.check_progress(done.slot, self._settled[place - 1])
+                self._moves.check_stored(place - 1, done.slot, self._ledger.settled[place - 1])
         self._events += done.events
         return done
 
@@ -106,8 +125,21 @@ class Draft:
                     self.turn(number, "hear", what=event)
 
     def probe(self, number: int, partition: int) -> None:
-        """A process looks at a lane that it holds."""
+        """A process looks at a lane that it holds, and at whether that is still so."""
         self.turn(number, "probed", partition, self._moves.probe(partition, self._parts[1 + partition]))
+
+    def look_aside(self, number: int, partition: int) -> None:
+        """A process looks at what is asked of it."""
+        self.turn(number, "told", partition, self._moves.probe(partition, self._parts[1 + partition]))
+
+    def ask(self, partition: int, request: Request) -> int:
+        """An operator has something done about what is parked."""
+        slot = PartitionSlot(GROUP.stream, partition)
+        command = self._moves.shelf.put(Redrive(slot, GROUP.group, request), partition)
+        aside = self._lane(partition).aside
+        self._ledger = self._ledger.asked(partition, request, aside, self._bounds.limit_tries)
+        self.execute(command)
+        return command
 
     def delay(self, command: int) -> None:
         """A request comes late, or never."""
@@ -132,16 +164,32 @@ class Draft:
 
     # --- what must hold ---------------------------------------------------------------------------------------------
 
+    def _lane(self, partition: int) -> Lane:
+        lane: Lane = self._moves.shelf[self._parts[1 + partition]].lanes[GROUP.group]
+        return lane
+
+    def _known_aside(self, process: Look, partition: int) -> Aside:
+        """What is set aside, as far as its owner knows."""
+        aside = self._lane(partition).aside
+        for moves in next(held.moves for held in process.holds if held.partition == partition):
+            aside = aside.moved(moves)
+        return aside
+
+    def _account(self, partition: int, command: Any) -> None:
+        """A command has changed a lane."""
+        keys = self._bounds.logs[partition]
+        self._ledger = self._ledger.stored(partition, getattr(command, "moves", NO_MOVES), keys)
+        check_owed(self._ledger.owed[partition], keys, self._lane(partition).aside.requests)
+
     def check_start(self, number: int, partition: int, ordinal: int) -> None:
         """What must hold when a process starts a handler."""
         process = self.look(number)
         what = f"{process.letter} starts {partition}/{ordinal}"
         if not process.leased:
             raise Violation(f"INV-12 nothing starts after the lease: {what}")
-        keys, settled = self._bounds.logs[partition], bits(self._settled[partition])
-        open_before = [other for other in range(ordinal) if keys[other] == keys[ordinal] and other not in settled]
-        if open_before:
-            raise Violation(f"INV-6 a message starts after the one before it: {what}, and {open_before} is not settled")
+        if not self._bounds.trouble or self._one_at_a_time:
+            aside = self._known_aside(process, partition)
+            check_start(what, ordinal, self._bounds.logs[partition], self._ledger.settled[partition], aside)
         for other in map(self.look, range(len(self._bounds.letters))):
             busy = any(held.partition == partition and held.running for held in other.holds)
             if busy and other.letter != process.letter and not other.asleep and self._one_at_a_time:
@@ -164,7 +212,7 @@ class Draft:
 
     def seal(self, **changes: Any) -> State:
         """The state that results, under the smallest names; ``changes`` are of what may still happen."""
-        new = self._state._replace(settled=self._settled, **changes)
+        new = self._state._replace(ledger=self._ledger, **changes)
         if self._one_at_a_time and new.rolled_back != "a partition":
             self._check_holders()
         before = self._before if new.faults else ()

@@ -8,6 +8,7 @@ from typing import Any
 from attrs import field, frozen
 
 from segmenter.core.command import Command
+from segmenter.core.lanes import KeyLanes
 from segmenter.core.transitions import TABLE, Table
 
 __all__ = ["SOUND", "Habits"]
@@ -21,6 +22,7 @@ class Habits:
 
     laws: Mapping[type[Command[Any, Any]], Law] = field(factory=dict[type[Command[Any, Any]], Law])  # for their own
     table: Table = TABLE
+    lanes: type[KeyLanes] = KeyLanes
     heeds_lease: bool = True
     awaits_handlers: bool = True  # before it releases
     repeats_commits: bool = True  # that got no answer

@@ -6,48 +6,64 @@ to be asked or done, which is exact, and cheap because the same few histories co
 
 from __future__ import annotations
 
-from functools import cache, cached_property
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
-from segmenter.core.command import GroupSlot, PartitionSlot
-from segmenter.core.log import Log, Record
-from segmenter.core.message import Message
+from segmenter.core.aside import Moves
+from segmenter.core.lanes import KeyLanes
 from segmenter.core.partition import Claimed, Commit, Progress
 from segmenter.core.signals import Drained
-from segmenter.runtime.holding import Holding
+from tests.exploration.plays import GROUP, Deed, Play, log_of
 
 __all__ = ["GROUP", "Held", "log_of"]
 
-GROUP = GroupSlot("orders", "g")
 
-
-@cache
-def log_of(keys: str) -> Log:
-    """The log of a partition with a message for each letter, which is its key."""
-    return Log().append([Record(key.encode(), b"").fields for key in keys], 1_000)
-
-
-@frozen
+@frozen(cache_hash=True)
 class Held:
-    """A hold; its methods return what it becomes."""
+    """A hold; ``after`` says what it becomes."""
 
     partition: int
     member: str
     grant: Claimed
     keys: str  # of the messages in the log
-    done: tuple[str, ...] = ()
+    at_once: int  # how many are read at once
+    lanes: type[KeyLanes] = field(default=KeyLanes, repr=False)
+    done: tuple[Deed, ...] = ()
 
     @property
     def running(self) -> tuple[int, ...]:
         """The ordinals of the messages whose handlers run."""
         return tuple(_played(self).running)
 
+    def attempt(self, ordinal: int) -> int:
+        """Which attempt a handler is that runs."""
+        return _played(self).running[ordinal].attempt
+
     @property
     def startable(self) -> bool:
-        """Whether a handler may start."""
-        return _played(self).holding.lanes.startable
+        """Whether a handler may start, or its message be marked."""
+        return _played(self).startable
+
+    @property
+    def waits(self) -> bool:
+        """Whether something is to be tried again after a while."""
+        return _played(self).waits
+
+    @property
+    def may_read(self) -> bool:
+        """Whether there is more to read."""
+        return _played(self).may_read
+
+    @property
+    def may_seek(self) -> bool:
+        """Whether something is asked of it, and no page being fetched."""
+        return _played(self).may_seek
+
+    @property
+    def may_commit(self) -> bool:
+        """Whether there is something to store, no commit in flight, and no release under way."""
+        return _played(self).may_commit
 
     @property
     def draining(self) -> bool:
@@ -57,7 +73,12 @@ class Held:
     @property
     def progress(self) -> Progress:
         """What is settled by now."""
-        return _played(self).holding.lanes.progress()
+        return _played(self).lanes.progress()
+
+    @property
+    def moves(self) -> tuple[Moves, ...]:
+        """What it has set aside and taken back that is not known to be stored."""
+        return _played(self).moves
 
     @property
     def commit(self) -> Commit | None:
@@ -65,113 +86,47 @@ class Held:
         return _played(self).commit
 
     @property
+    def page(self) -> tuple[bytes, bool] | None:
+        """The page that is being fetched: of which key, and whether to be discarded."""
+        page = _played(self).page
+        return (page.key, page.discard) if page is not None else None
+
+    @property
     def drained(self) -> Drained | None:
-        """What to release with, if nothing is in flight any more."""
-        return _played(self).drained
+        """What to release with, if nothing is in flight any more. That changes a hold, so another one is asked."""
+        return _play(self).holding.drained() if self.draining else None
 
     @property
     def hurried(self) -> Drained | None:
         """The same without waiting for anything, which must not be."""
-        return Drained(self.partition, _played(self).commits + 1, self.progress) if self.draining else None
+        return _played(self).hurried
 
-    def start(self) -> tuple[Held, int]:
-        """Start the next handler; tell which message it is for, or -1 if there is none after all."""
-        after = self._after("start")
-        started = [ordinal for ordinal in after.running if ordinal not in self.running]
-        return after, started[0] if started else -1
-
-    def finish(self, ordinal: int) -> Held:
-        """A handler ends, and its message is settled."""
-        return self._after(f"finish {ordinal}")
+    def after(self, *deed: Any) -> Held:
+        """What it becomes when something is done (see ``Play``)."""
+        after = evolve(self, done=(*self.done, deed))
+        return evolve(after, done=_SHORTEST.setdefault(after.meaning, after.done))
 
     @property
-    def may_commit(self) -> bool:
-        """Whether there is something to store, no commit in flight, and no release under way."""
-        return self.commit is None and "release" not in self.done and _played(self).holding.dirty
-
-    def send_progress(self) -> tuple[Held, Commit]:
-        """Start a commit."""
-        after = self._after("commit")
-        assert after.commit is not None
-        return after, after.commit
-
-    def committed(self) -> Held:
-        """The commit in flight was stored."""
-        return self._after("committed")
-
-    def stop(self) -> Held:
-        """It is to move."""
-        return self._after("stop")
-
-    def released(self) -> Held:
-        """It is on its way out: it asks for no release any more."""
-        return self._after("release")
-
-    def _after(self, what: str) -> Held:
-        after = evolve(self, done=(*self.done, what))
-        return evolve(after, done=_SHORTEST.setdefault(after._meaning, after.done))
-
-    @property
-    def _meaning(self) -> tuple[Any, ...]:
-        """All that tells histories apart from now on: many orders of starts, ends and commits come to the same."""
-        holding, commit = _played(self).holding, self.commit
-        in_commit = (commit.number, commit.progress) if commit is not None else None
-        flags = (holding.dirty, self.draining, "stop" in self.done, _played(self).commits)
-        return (self.keys, self.grant.progress, frozenset(self.running), self.progress, in_commit, flags)
+    def meaning(self) -> tuple[Any, ...]:
+        """All that tells it from others from now on, but for who holds it."""
+        grant = self.grant
+        granted = (grant.progress, grant.unclean, grant.horizon, grant.aside)
+        return (self.keys, self.at_once, self.lanes, granted, _played(self).meaning)
 
 
-class _Play:
-    """The real objects, led through a history."""
-
-    def __init__(self, held: Held) -> None:
-        slot = PartitionSlot(GROUP.stream, held.partition)
-        self.running: dict[int, Message] = {}
-        self.commit: Commit | None = None
-        self.commits = 0
-        self.holding = Holding(
-            slot, GROUP.group, held.member, held.grant, clock=lambda: 0.0, touched=lambda holding: None
-        )
-        self.holding.offer(log_of(held.keys).after(self.holding.lanes.backlog.position, len(held.keys)))
-        for what in held.done:
-            self._do(what)
-
-    def _next_commit(self) -> Commit:
-        commit = self.holding.next_commit()
-        assert isinstance(commit, Commit)  # nothing is forwarded
-        return commit
-
-    def _do(self, what: str) -> None:
-        verb, _, ordinal = what.partition(" ")
-        match verb:
-            case "start":
-                self.running.update((message.ordinal, message) for message in self.holding.lanes.take(1))
-            case "finish":
-                self.holding.lanes.settle(self.running.pop(int(ordinal)))
-            case "commit":
-                self.commit = self._next_commit()
-                self.commits += 1
-            case "committed":
-                assert self.commit is not None
-                self.holding.committed(self.commit)
-                self.commit = None
-            case "stop":
-                self.holding.draining = True
-                self.holding.lanes.stop()
-            case _:
-                self.holding.drained()  # asked for once; from then on nothing is committed beside the release
-                self.holding.draining = False
-
-    @cached_property
-    def drained(self) -> Drained | None:
-        """What to release with; the holding tells it once."""
-        return self.holding.drained()
+_PLAYED: dict[Held, Play] = {}
+_SHORTEST: dict[tuple[Any, ...], tuple[Deed, ...]] = {}  # of the histories that mean the same, the one met first
 
 
-_PLAYED: dict[Held, _Play] = {}
-_SHORTEST: dict[tuple[Any, ...], tuple[str, ...]] = {}  # of the histories that mean the same, the one met first
-
-
-def _played(held: Held) -> _Play:
+def _played(held: Held) -> Play:
     if held not in _PLAYED:
-        _PLAYED[held] = _Play(held)
+        _PLAYED[held] = _play(held)
     return _PLAYED[held]
+
+
+def _play(held: Held) -> Play:
+    play = Play(held.partition, held.member, held.grant, log_of(held.keys), held.lanes)
+    play.read(held.at_once)
+    for verb, *about in held.done:
+        getattr(play, verb)(*about)
+    return play

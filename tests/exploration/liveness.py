@@ -64,6 +64,8 @@ def _missing(explored: Explored, state: State) -> str:
             return f"partition {number} is held by {sorted(holders)}, and {lane.owner} owns it"
         if lane.progress.read < len(keys):
             return f"{len(keys) - lane.progress.read} messages of partition {number} are not settled"
+        if lane.aside.requests:
+            return f"partition {number} has requests: {', '.join(request.what for request in lane.aside.requests)}"
     return ""
 
 

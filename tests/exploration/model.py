@@ -2,7 +2,8 @@
 
 An exchange, that is a request that reaches the server and its answer, is one step; so is a beat. Time passes only
 when nothing is under way but what a fault has delayed, so it takes a fault for a request to last longer than a tick.
-The logs are there from the beginning: producers, trimming and messages that are given back are explored elsewhere.
+The logs are there from the beginning: producers, trimming, forwarding and what becomes of dead letters are explored
+elsewhere.
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ from typing import NamedTuple
 
 from attrs import evolve
 
+from segmenter.core.aside import Request
 from segmenter.core.command import PartitionSlot
 from segmenter.core.creation import CreateLane
 from segmenter.core.events import Changed
 from segmenter.core.group import GroupState, UpdateGroup
 from segmenter.core.log import Log
 from segmenter.core.partition import PartitionState
-from tests.exploration.bounds import REQUESTS, Bounds
+from tests.exploration.bounds import REQUESTS, Ask, Bounds
 from tests.exploration.draft import Draft, State
 from tests.exploration.habits import SOUND, Habits
 from tests.exploration.holds import GROUP, log_of
+from tests.exploration.ledger import Ledger
 from tests.exploration.moves import LATER_US, Executed, Look, LookAtHold, Moves
 from tests.exploration.process import SESSION_S, Process
 from tests.exploration.shelf import Shelf
@@ -30,6 +33,17 @@ from tests.exploration.words import told
 __all__ = ["Model", "Step"]
 
 TICK_S = 1.0
+
+# What a process does about a partition that it holds: what edges are counted by, and how a story says it.
+DEEDS = {
+    "send_progress": ("commit", "commits"),
+    "read": ("read", "reads on in"),
+    "wait": ("wait", "tries again what failed in"),
+    "seek": ("seek", "sees to what is asked of"),
+    "cancel": ("cancel", "cancels what runs in"),
+}
+BOUND = ("send_progress", "read", "wait", "seek")
+ENDS = {"fail": "fails", "kill": "is killed by", "reject": "rejects"}
 
 
 class Step(NamedTuple):
@@ -64,8 +78,9 @@ class Model:
         parts += [self.shelf.put(self._partition(number), number) for number in range(len(bounds.logs))]
         before = tuple(parts) if bounds.rolls_back else ()
         parts += [self.shelf.put(Process(letter, bounds.seat)) for letter in bounds.letters]
-        settled = (0,) * len(bounds.logs)
-        state = State(tuple(parts), (), before, settled, bounds.faults, bounds.leaves, bounds.joins, rolled_back="")
+        nothing = (0,) * len(bounds.logs)
+        may = (bounds.faults, bounds.leaves, bounds.joins)
+        state = State(tuple(parts), (), before, Ledger(nothing, nothing), *may, "", bounds.requests)
         for number in range(bounds.present):
             state = self._joined(state, number)
         return state
@@ -101,6 +116,7 @@ class Model:
         looks = self._looks(state)
         yield from self._exchanges(state, looks, faults=state.faults > 0)
         yield from self._handlers(state, looks)
+        yield from self._requests(state, looks)
         yield from self._late(state)
         yield from self._comings_and_goings(state, looks)
         yield from self._ticks(state, looks)
@@ -180,33 +196,76 @@ class Model:
     def _handle(self, state: State, number: int, process: Look, held: LookAtHold) -> Iterator[Step]:
         where = held.partition
         if held.may_start:
-            yield from self._start(state, number, f"{process.letter} starts {where}", where)
+            yield from self._start(state, number, process.letter, where)
         for ordinal in held.running:
-            draft = self.draft(state, label := f"{process.letter} finishes {where}/{ordinal}")
-            draft.settle(where, ordinal)
-            draft.turn(number, "finish", where, ordinal)
-            yield Step("finish", label, draft.seal(), label)
-        if held.may_commit:
-            draft = self.draft(state, label := f"{process.letter} commits {where}")
-            draft.turn(number, "send_progress", where)
-            yield Step("commit", label, draft.seal(), label)
+            yield from self._end(state, number, process.letter, where, ordinal)
+        for verb in held.may:
+            kind, words = DEEDS[verb]
+            draft = self.draft(state, label := f"{process.letter} {words} {where}")
+            draft.turn(number, verb, where)
+            if (to := draft.seal()) != state:
+                yield Step(kind, label, to, label if verb in BOUND else "")
 
-    def _start(self, state: State, number: int, what: str, partition: int) -> Iterator[Step]:
-        draft = self.draft(state, what)
-        ordinal = draft.turn(number, "start", partition)
-        if ordinal >= 0:
-            draft.check_start(number, partition, ordinal)
-            yield Step("start", f"{what}/{ordinal}", draft.seal(), what)
+    def _start(self, state: State, number: int, letter: str, partition: int) -> Iterator[Step]:
+        draft = self.draft(state, what := f"{letter} starts {partition}")
+        started = draft.turn(number, "start", partition)
+        if started is not None:
+            verb, ordinal = started
+            if verb == "starts":
+                draft.check_start(number, partition, ordinal)
+            yield Step(verb[:-1], f"{letter} {verb} {partition}/{ordinal}", draft.seal(), what)
+
+    def _end(self, state: State, number: int, letter: str, partition: int, ordinal: int) -> Iterator[Step]:
+        """A handler ends, as it should or otherwise."""
+        about, bound = f"{partition}/{ordinal}", f"{letter} ends {partition}/{ordinal}"
+        draft = self.draft(state, label := f"{letter} finishes {about}")
+        draft.settle(partition, ordinal)
+        draft.turn(number, "finish", partition, ordinal)
+        yield Step("finish", label, draft.seal(), bound)
+        for how in sorted(self.bounds.trouble) if self.bounds.troublesome(partition, ordinal) else ():
+            draft = self.draft(state, label := f"{letter} {ENDS[how]} {about}")
+            if how != "reject":
+                draft.try_in_vain(label, partition, ordinal)
+            draft.turn(number, how, partition, ordinal)
+            yield Step(how, label, draft.seal(), bound)
+
+    # --- what is asked of parked keys -------------------------------------------------------------------------------
+
+    def _requests(self, state: State, looks: list[Look]) -> Iterator[Step]:
+        for partition in range(len(self.bounds.logs)) if state.requests else ():
+            for ask in self.bounds.asks:
+                yield from self._ask(state, partition, ask)
+        for number, process in enumerate(looks) if self.bounds.requests else ():
+            for held in process.holds if not process.asleep and process.leased else ():
+                if not held.draining:
+                    draft = self.draft(state, label := f"{process.letter} looks at {held.partition}")
+                    draft.look_aside(number, held.partition)
+                    if (to := draft.seal()) != state:
+                        yield Step("look", label, to, label)
+
+    def _ask(self, state: State, partition: int, ask: Ask) -> Iterator[Step]:
+        """An operator asks; if it gets no answer, the same request may come once more, later."""
+        what, key = ask
+        request = Request(what, key.encode() or None, f"r{state.requests}")
+        draft = self.draft(state, label := f"operator: {what} {key or 'everything'} in {partition}")
+        command = draft.ask(partition, request)
+        if (to := draft.seal(requests=state.requests - 1)).parts != state.parts:
+            yield Step(what, label, to)
+            if self._may(state, "asked twice"):
+                draft.delay(command)
+                sealed = draft.seal(requests=state.requests - 1, faults=state.faults - 1)
+                yield Step(f"{what} (asked twice)", f"{label} (asked twice)", sealed, fault=True)
 
     # --- processes come and go --------------------------------------------------------------------------------------
 
     def _comings_and_goings(self, state: State, looks: list[Look]) -> Iterator[Step]:
         for number, process in enumerate(looks):
             if not process.runs:
-                if state.joins:
+                if state.joins or self.bounds.restarts:
                     draft = self.draft(state, label := f"{process.letter} starts up")
                     draft.begin(number)
-                    yield Step("join", label, draft.seal(joins=state.joins - 1))
+                    again = self.bounds.restarts
+                    yield Step("join", label, draft.seal(joins=state.joins - (not again)), label if again else "")
             elif process.asleep:
                 draft = self.draft(state, label := f"{process.letter} wakes")
                 draft.turn(number, "wake")

@@ -11,22 +11,26 @@ from typing import Any, NamedTuple
 from attrs import evolve
 
 from segmenter.core import signals as sig
+from segmenter.core.aside import Moves as Set
 from segmenter.core.command import Command, PartitionSlot
 from segmenter.core.events import announcement_of
 from segmenter.core.group import GroupData, LoadGroup
-from segmenter.core.invariants import Violation, check_group, check_lane, check_progress
+from segmenter.core.invariants import Violation, check_group, check_lane
+from segmenter.core.letters import ListLetters, Redrive
 from segmenter.core.log import Log
 from segmenter.core.partition import Commit, Committed, PartitionState, Probe
 from segmenter.core.transitions import State as HoldState
 from tests.exploration.bounds import Bounds
+from tests.exploration.checks import check_moved, check_stored
 from tests.exploration.habits import Habits
 from tests.exploration.holds import GROUP, Held
 from tests.exploration.names import aged
-from tests.exploration.process import NOW, Answer, Process, SlowBeat, Turning
+from tests.exploration.process import NOW, Answer, Process, SlowBeat
 from tests.exploration.shelf import Shelf
+from tests.exploration.turning import Turning
 from tests.exploration.words import told
 
-__all__ = ["Executed", "Look", "LookAtHold", "Moves", "bits"]
+__all__ = ["Executed", "Look", "LookAtHold", "Moves"]
 
 LATER_US = 1_000  # what the server's clock says: later than every epoch and generation that is left in a state
 OWNING = (HoldState.OWNED, HoldState.DRAINING)
@@ -46,6 +50,7 @@ class Turned(NamedTuple):
 
     process: int
     given_up: tuple[int, ...]  # requests that nobody waits for any more
+    discarded: tuple[tuple[int, int], ...]  # partitions and ordinals
     value: Any
 
 
@@ -55,8 +60,9 @@ class LookAtHold(NamedTuple):
     partition: int
     running: tuple[int, ...]
     may_start: bool
-    may_commit: bool
+    may: tuple[str, ...]  # what else may be done, as a verb of ``Turning``
     draining: bool
+    moves: tuple[Set, ...]  # what it has set aside and taken back that is not known to be stored
 
 
 class Look(NamedTuple):
@@ -115,7 +121,8 @@ class Moves:
 
     def probe(self, partition: int, slot: int) -> Any:
         """What a look at a lane shows."""
-        return Probe(PartitionSlot(GROUP.stream, partition), GROUP.group).apply(self.shelf[slot], LATER_US)[1]
+        probe = Probe(PartitionSlot(GROUP.stream, partition), GROUP.group)
+        return self._habits.apply(probe, self.shelf[slot], LATER_US)[1]
 
     def _execute(self, command: Command[Any, Any], slot: int, answer: Callable[[Any], Any]) -> Executed:
         before = self.shelf[slot]
@@ -131,7 +138,12 @@ class Moves:
         return Executed(changed, self.shelf.put(answer(reply)), events, told(reply))
 
     def is_spent(self, command: int, slot: int) -> bool:
-        """Whether a request does nothing any more: once it changes nothing, it never will, as epochs only rise."""
+        """Whether a request does nothing any more: once it changes nothing, it never will, as epochs only rise.
+
+        What an operator asks for names no epoch.
+        """
+        if isinstance(self.shelf[command], Redrive):
+            return False
         try:
             done = self.execute(command, slot)
         except Violation:
@@ -143,10 +155,10 @@ class Moves:
         slot = self.shelf[command].slot
         return 1 + slot.partition if isinstance(slot, PartitionSlot) else 0
 
-    def check_progress(self, slot: int, settled: int) -> None:
-        """INV-4 for what a lane says is settled; ``settled`` is a set of bits."""
+    def check_stored(self, partition: int, slot: int, settled: int) -> None:
+        """What must hold of what a lane stores; ``settled`` is a set of bits."""
         if (slot, settled) not in self._sound:
-            check_progress(self.shelf[slot].lanes[GROUP.group].progress, bits(settled))
+            check_stored(self.shelf[slot].lanes[GROUP.group], settled, self._bounds.logs[partition])
             self._sound.add((slot, settled))
 
     # --- processes --------------------------------------------------------------------------------------------------
@@ -160,10 +172,10 @@ class Moves:
         return done
 
     def _turn(self, process: int, verb: str, *arguments: Any) -> Turned:
-        turning = Turning(self.shelf[process], self._bounds.logs, self._habits)
+        turning = Turning(self.shelf[process], self._bounds, self._habits)
         value = getattr(turning, verb)(*arguments)
-        given_up = [command for command in turning.given_up if not isinstance(command, LoadGroup)]
-        return Turned(self.shelf.put(turning.process), tuple(map(self.shelf.put, given_up)), value)
+        given_up = [command for command in turning.given_up if not isinstance(command, LoadGroup | ListLetters)]
+        return Turned(self.shelf.put(turning.process), tuple(map(self.shelf.put, given_up)), turning.discarded, value)
 
     def aged(self, process: int, seconds: float) -> int:
         """A process when time has passed."""
@@ -206,9 +218,19 @@ class Moves:
             held.partition,
             held.running,
             acts and held.startable and len(held.running) < self._bounds.in_flight,
-            acts and held.may_commit,
+            tuple([verb for verb, may in self._may(held) if may]) if acts else (),
             held.draining,
+            held.moves,
         )
+
+    def _may(self, held: Held) -> list[tuple[str, bool]]:
+        return [
+            ("send_progress", held.may_commit),
+            ("read", held.may_read),
+            ("wait", held.waits),
+            ("seek", held.may_seek),
+            ("cancel", self._bounds.cancels and held.draining and bool(held.running)),
+        ]
 
 
 def _awaited(what: Answer | sig.Unanswered | None) -> str:
@@ -228,12 +250,8 @@ def _check(command: Command[Any, Any], before: Any, after: Any, reply: Any) -> N
         return
     assert isinstance(before, PartitionState)
     check_lane(before, after, GROUP.group)
+    check_moved(before.lanes[GROUP.group].aside, after.lanes[GROUP.group].aside)
     if isinstance(command, Commit) and isinstance(reply, Committed):
         lane = before.lanes[GROUP.group]
         if (lane.owner, lane.epoch) != (command.member, command.epoch):
             raise Violation(f"INV-1 only the owner commits: {command.member} did, and {lane.owner} owns")
-
-
-def bits(settled: int) -> list[int]:
-    """The ordinals in a set of bits."""
-    return [ordinal for ordinal in range(settled.bit_length()) if settled >> ordinal & 1]

@@ -18,11 +18,13 @@ from segmenter.core import group as doc
 from segmenter.core import partition as lane
 from segmenter.core import signals as sig
 from segmenter.core.beats import Beaten, NotMember, Pulse
+from segmenter.core.caution import LIMIT_UNCLEAN
 from segmenter.core.command import Command, PartitionSlot
 from segmenter.core.events import Changed, Freed, Wanted
+from segmenter.core.letters import Letters, Redrive
 from segmenter.core.member import Hold, Member
 from tests.exploration.holds import Held
-from tests.exploration.process import Process, SlowBeat
+from tests.exploration.process import FetchLetters, Process, SlowBeat
 
 __all__ = ["FIELDS", "NORMAL", "Dict", "Name", "Naming", "aged", "is_plain", "new_names", "place_of", "with_names"]
 
@@ -33,7 +35,8 @@ LONG_AGO = -2.0  # a session: nothing asks whether it is longer
 FAR_AHEAD = 6  # by how much a beat may be above the group's count, after that has gone back
 
 OF_OWNER = {"owner": "member", "epoch": "epoch"}
-OF_REQUEST = {"member": "member", "epoch": "epoch", "evict": "member", "progress": "constant"}
+OF_REQUEST = {"member": "member", "epoch": "epoch", "evict": "member", "progress": "constant", "moves": "constant"}
+ASIDE = {"aside": "constant", "unclean": "suspicion"}
 FIELDS: dict[type, dict[str, str]] = {
     # the group
     doc.GroupData: {"scores": "scores", "beats": "beat", "events": "constant"},
@@ -53,16 +56,26 @@ FIELDS: dict[type, dict[str, str]] = {
     Wanted: {"epoch": "epoch", "member": "member"},
     # the lanes
     lane.PartitionState: {"history": "history", "log": "constant"},
-    lane.Lane: {**OF_OWNER, "progress": "constant", "generation": "generation", "claim": "claim", "history": "history"},
+    lane.Lane: {
+        **OF_OWNER,
+        **ASIDE,
+        "progress": "constant",
+        "generation": "generation",
+        "claim": "claim",
+        "history": "history",
+    },
     lane.Claim: {**OF_REQUEST, "generation": "generation", "if_epoch": "epoch", "claim": "claim"},
     lane.Release: OF_REQUEST,
     lane.Commit: OF_REQUEST,
-    lane.Claimed: {"epoch": "epoch", "progress": "constant"},
+    lane.Claimed: {**ASIDE, "epoch": "epoch", "progress": "constant"},
     lane.Held: OF_OWNER,
     lane.Changed: OF_OWNER,
     lane.Fenced: OF_OWNER,
     lane.Behind: {"generation": "generation"},
     lane.Released: {"epoch": "epoch"},
+    Redrive: {"request": "constant"},
+    FetchLetters: {"epoch": "epoch"},
+    Letters: {"letters": "constant"},
     # the members
     Member: {
         "me": "member",
@@ -75,7 +88,7 @@ FIELDS: dict[type, dict[str, str]] = {
     Hold: {"epoch": "epoch", "owner": "member", "since": "time", "met": "once or again", "poke_at": "due"},
     sig.Silent: {"members": "members", "below": "beat"},
     Pulse: {"chain": "chain", "lease_from": "time"},
-    Held: {"member": "member", "keys": "constant", "done": "constant"},
+    Held: {"member": "member", "keys": "constant", "lanes": "constant", "done": "constant"},
     Process: {"letter": "constant", "seat": "constant", "joining": "token", "joining_since": "time"},
     SlowBeat: {"sent_at": "time", "below": "beat"},
     Beaten: {"number": "beat", "silent": "members"},
@@ -201,6 +214,7 @@ NORMAL: dict[str, Callable[[Any], Any]] = {
     "once or again": lambda times: min(times, 2),
     "due": lambda at: 0.5 if at > 0 else 0.0,
     "tokens": lambda count: 0,
+    "suspicion": lambda unclean: min(unclean, LIMIT_UNCLEAN),
     "time": lambda at: at,
     "lately": lambda at: max(at, -1.0),
 }

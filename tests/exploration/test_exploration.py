@@ -41,10 +41,30 @@ def test_within_small_bounds_all_that_must_hold_holds_and_everything_settles(bou
     explored = explored_fully(bounds)
     assert len(explored.states) > 100
     assert explored.edges > len(explored.states)
+    assert expected(bounds) <= set(explored.edges_per_action)
+
+
+def expected(bounds: Bounds) -> set[str]:
+    """What must have happened of what may be done about messages that make trouble."""
+    actions = set(bounds.trouble) | {what for what, _ in bounds.asks}
+    for may, kinds in (
+        (bounds.restarts, {"mark", "park", "join"}),
+        (bounds.cancels, {"cancel"}),
+        (bool(bounds.asks), {"look", "seek", "FetchLetters -> Letters"}),
+        ("fail" in bounds.trouble and bounds.attempts > 1, {"wait"}),
+        ("asked twice" in bounds.kinds and bounds.asks and bounds.faults, {"late Redrive -> Requested"}),
+    ):
+        actions |= kinds if may else set()
+    return actions
 
 
 def test_the_small_bounds_take_in_every_kind_of_fault() -> None:
     assert frozenset().union(*(bounds.kinds for bounds in SMALL if bounds.faults)) == ALL_FAULTS
+
+
+def test_the_small_bounds_take_in_every_kind_of_trouble() -> None:
+    assert frozenset().union(*(bounds.trouble for bounds in SMALL)) == {"fail", "reject", "kill"}
+    assert {what for bounds in SMALL for what, _ in bounds.asks} == {"redrive", "discard"}
 
 
 def test_the_same_bounds_give_the_same_graph() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from segmenter import Consumer, ConsumerDead, HandlerStuck, Message, NotHere, Segmenter
+from segmenter import Consumer, ConsumerDead, ConsumerError, HandlerStuck, Message, NotHere, Segmenter
 from tests.world import World, virtually
 
 LIMIT_S = 30
@@ -145,6 +145,51 @@ async def test_a_handler_that_is_cancelled_leaves_its_message_to_be_handed_out_a
     again.append(await anext(consumer))
     assert [(message.data, message.attempt) for message in again] == [(b"0", 2), (b"1", 1)]
     assert world.loop.time() - began <= 3.0 + 0.01
+
+
+async def next_attempt(segmenter: Segmenter) -> int:
+    """Which attempt of the only message its next consumer gets."""
+    async with segmenter.register_consumer("orders", group="g", session_timeout=1.0) as heir:
+        return (await anext(heir)).attempt
+
+
+@virtually
+async def test_what_is_in_hand_when_a_block_is_left_has_not_been_tried(world: World) -> None:
+    segmenter = world.segmenter()
+    await (await segmenter.register_stream("orders", partitions=1)).send("k", b"0")
+    for _ in range(3):
+        assert await next_attempt(segmenter) == 1
+
+
+@virtually
+async def test_what_is_not_settled_when_a_consumer_has_had_its_time_to_drain_has_not_been_tried(world: World) -> None:
+    segmenter = world.segmenter()
+    await (await segmenter.register_stream("orders", partitions=1)).send("k", b"0")
+    consumer = await segmenter.register_consumer("orders", group="g", session_timeout=1.0, drain_timeout=2.0)
+    message, began = await anext(consumer), world.loop.time()
+    await consumer.shutdown()
+    assert world.loop.time() - began == pytest.approx(2.0, abs=0.1)
+    with pytest.raises(ConsumerError):
+        message.ack()
+    assert await next_attempt(segmenter) == 1
+
+
+@virtually
+async def test_what_is_in_hand_when_an_exception_leaves_the_block_has_been_tried(world: World) -> None:
+    """Whoever is started again for ever by such a message shall see it by its attempt."""
+    segmenter = world.segmenter()
+    await (await segmenter.register_stream("orders", partitions=1)).send("k", b"0")
+    attempts: list[int] = []
+
+    async def fail() -> None:
+        async with segmenter.register_consumer("orders", group="g", session_timeout=1.0) as consumer:
+            attempts.append((await anext(consumer)).attempt)
+            raise ZeroDivisionError
+
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            await fail()
+    assert [*attempts, await next_attempt(segmenter)] == [1, 2, 3]
 
 
 @virtually

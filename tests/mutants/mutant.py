@@ -6,7 +6,7 @@ from pathlib import Path
 
 from attrs import frozen
 
-__all__ = ["ROOT", "Misfit", "Mutant", "conformance", "core", "fundamental", "story"]
+__all__ = ["ROOT", "Misfit", "Mutant", "conformance", "core", "explored", "fundamental", "story"]
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,6 +54,12 @@ def conformance(test: str, backend: str = "redis-8.2") -> str:
 def fundamental(chapter: str, test: str) -> str:
     """What the library does for its users."""
     return f"tests/fundamentals/test_{chapter}.py::test_{test}"
+
+
+def explored(bounds: str) -> str:
+    """Every interleaving within small bounds."""
+    test = "test_within_small_bounds_all_that_must_hold_holds_and_everything_settles"
+    return f"tests/exploration/test_exploration.py::{test}[{bounds.replace(' ', '-')}]"
 
 
 def story(rule: str) -> str:

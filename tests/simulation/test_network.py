@@ -9,8 +9,9 @@ from random import Random
 import pytest
 
 from segmenter import BackendError, PartitionLost, Segmenter, SendUnknown
+from segmenter.core.beats import Beaten
 from segmenter.core.command import PartitionSlot
-from segmenter.core.observations import Departed, Lost
+from segmenter.core.observations import Admitted, Departed, Lost, Observation
 from segmenter.testing.simulation import FaultyBackend, Network
 from segmenter_memory import MemoryBackend
 from tests.world import World, virtually
@@ -139,3 +140,28 @@ async def test_an_acknowledgement_is_lost_aloud_if_the_release_that_carries_it_h
     outcomes = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), timeout=5)
     assert {type(outcome) for outcome in outcomes} == {PartitionLost}
     assert consumer.partitions == []
+
+
+@virtually
+async def test_a_lease_counts_from_when_its_join_was_first_asked_for(world: World) -> None:
+    """Not from a repetition, as the first one may have gone through; nor from that of another change in between."""
+    network = Network(Random(5))
+
+    def replied(_sent: float, _command: object, reply: object) -> None:
+        network.down = network.down or (isinstance(reply, Beaten) and bool(reply.silent))
+
+    def observed(seen: Observation) -> None:
+        network.down = network.down or (isinstance(seen, Admitted) and bool(world.times(Departed, "a")))
+        world.observer("a")(seen)
+
+    await world.segmenter().register_stream("orders", partitions=2)
+    await _behind(world, network).register_consumer("orders", group="g", session_timeout=1.0, observer=observed)
+    (await world.worker("b")).halt()
+    network.replied = replied  # cut off as soon as it knows that the other is silent, which it tries to write down
+    await world.until(lambda: bool(world.times(Departed, "a")))
+    await asyncio.sleep(0.5)  # its join is asked for again and again, and once more the change before it
+    network.down = False
+    await world.until(lambda: len(world.times(Departed, "a")) == 2)
+    asked_at, over_at = world.times(Departed, "a")
+    assert asked_at < world.times(Admitted, "a")[1] < over_at
+    assert over_at - asked_at == pytest.approx(0.8, abs=0.01)

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import evolve
 
-from segmenter.core.aside import Letter, Moves, Request, Summary
+from segmenter.core.aside import LIMIT_TOKEN, Letter, Moves, Request, Summary
 from segmenter.core.command import Command, Gone
 from segmenter.core.letters import Letters, ListLetters, Purge, Purged, Redrive, Replay, Replayed, Requested
 from segmenter.core.partition import Claim, Claimed, Commit, Committed, Fenced, Progress, Release, Released
@@ -90,6 +90,19 @@ class Shelves(Suite):
         heir = await place.ask(Claim(ORDERS, "a", "m2", 1, epoch, "c2", evict="m1"))
         assert isinstance(heir, Claimed)
         assert sorted(heir.aside.requests, key=repr) == sorted(requests, key=repr)
+
+    @conforms
+    async def test_a_request_stands_in_the_place_of_another_under_the_tokens_of_both(self, place: Place) -> None:
+        """One that comes again, late, would have a later one taken away by whoever has carried out the earlier one."""
+        epoch = await own(place)
+        await move(place, epoch, 1, park=(letter(0),))
+        for token in ("t1", "t2", "t2", "t1"):
+            await place.ask(Redrive(ORDERS, "a", evolve(REDRIVE, token=token)))
+        await move(place, epoch, 2, heeded=(REDRIVE,))
+        assert [request.token for request in (await place.probe()).requests] == ["t1+t2+t1"]
+        for number in range(LIMIT_TOKEN):
+            await place.ask(Redrive(ORDERS, "a", evolve(REDRIVE, token=f"u{number}")))
+        assert [len(request.token) for request in (await place.probe()).requests] == [LIMIT_TOKEN]
 
     # --- moved once, by the owner -------------------------------------------------------------------------------------
 

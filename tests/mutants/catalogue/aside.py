@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.mutant import Mutant, core, fundamental
+from tests.mutants.mutant import Mutant, conformance, core, explored, fundamental
 
 __all__ = ["ASIDE"]
 
@@ -47,6 +47,14 @@ ASIDE = (
         "aside = lane.aside",
     ),
     Mutant(
+        "release that lets letters lie",
+        "P4 INV-4",
+        "segmenter/core/machine.py",
+        explored("a key fails, one leaves"),
+        "last.start, last.moves, last.window",
+        "last.start, type(last.moves)(), last.window",
+    ),
+    Mutant(
         "redrive that lets what is new overtake what is parked",
         "P1 INV-6",
         "segmenter/core/parking.py",
@@ -61,6 +69,54 @@ ASIDE = (
         aside("a_request_outlives_the_owner_that_was_to_carry_it_out"),
         "aside=lane.aside.asked(self.request)",
         "aside=lane.aside",
+    ),
+    Mutant(
+        "request in the place of another under its own token",
+        "P6",
+        "segmenter/core/aside.py",
+        core("aside", "a_request_that_comes_again_late_does_not_have_a_later_one_taken_away"),
+        'return evolve(self, token=f"{self.token}+{standing.token}"[:LIMIT_TOKEN])',
+        "return self",
+    ),
+    Mutant(
+        "request in the place of another under its own token, in Redis",
+        "P6",
+        "backends/segmenter_redis/scripts/redrive.lua",
+        conformance("a_request_stands_in_the_place_of_another_under_the_tokens_of_both"),
+        "(token .. '+' .. standing):sub(1, LIMIT_TOKEN)",
+        "token",
+    ),
+    Mutant(
+        "request that is heeded before it is carried out",
+        "P6",
+        "segmenter/core/errands.py",
+        explored("redriven or discarded, one leaves"),
+        "key not in self._parking.counts or key in self._parking.failed",
+        "True",
+    ),
+    Mutant(
+        "redrive that does not give up on a letter that fails again",
+        "P6",
+        "segmenter/core/errands.py",
+        explored("redriven or discarded, one leaves"),
+        " or key in self._parking.failed",
+        "",
+    ),
+    Mutant(
+        "page that is fetched again before it is taken back for good",
+        "P6",
+        "segmenter/core/parking.py",
+        explored("redriven or discarded, one leaves"),
+        "leaving = {key for _, key in (*self._unpark, *self._in_flight.unpark)}",
+        "leaving = set[bytes]()",
+    ),
+    Mutant(
+        "letter that fails again and is not known to have failed",
+        "P6",
+        LANES,
+        explored("redriven or discarded, one leaves"),
+        "        elif reason is not None:\n            self.parking.park_again(letter)\n",
+        "",
     ),
     Mutant(
         "letter that fails again and is counted twice",
@@ -101,6 +157,30 @@ ASIDE = (
         aside("a_message_that_kills_its_process_is_found_while_the_others_get_done"),
         "self.unclean + 1",
         "self.unclean",
+    ),
+    Mutant(
+        "attempt that ended its process and is not counted",
+        "P6",
+        "segmenter/core/partition.py",
+        explored("a message kills, and is redriven"),
+        "self.progress.tried(), self.unclean + 1",
+        "self.progress, self.unclean + 1",
+    ),
+    Mutant(
+        "unclean ends that are forgotten while a request stands",
+        "P6",
+        "segmenter/core/partition.py",
+        explored("a message kills, and is redriven"),
+        "progress.read < lane.horizon or aside.requests",
+        "progress.read < lane.horizon",
+    ),
+    Mutant(
+        "caution that does not reach what is redriven",
+        "P6",
+        "segmenter/core/caution.py",
+        explored("a message kills, and is redriven"),
+        "self._redriven = suspicious and asked",
+        "self._redriven = False",
     ),
     Mutant(
         "move of a group that keeps what will be read again",

@@ -11,8 +11,14 @@ GROUP = "segmenter/core/group.py"
 MACHINE = "segmenter/core/machine.py"
 ASSIGNOR = "segmenter/core/assignor.py"
 LEASE = "segmenter/runtime/lease.py"
+DRIVER = "segmenter/runtime/driver.py"
 BEAT_LUA = "backends/segmenter_redis/scripts/beat.lua"
 UPDATE_LUA = "backends/segmenter_redis/scripts/update_group.lua"
+
+
+def network(name: str) -> str:
+    return f"tests/simulation/test_network.py::test_{name}"
+
 
 MEMBERSHIP = (
     # --- the lease
@@ -23,6 +29,22 @@ MEMBERSHIP = (
         core("beats", "a_lease_counts_from_the_sending_of_the_beat_not_from_its_answer"),
         "lease_from=sent)",
         "lease_from=now)",
+    ),
+    Mutant(
+        "lease of a join that counts from its repetition",
+        "P3 INV-12",
+        DRIVER,
+        network("a_lease_counts_from_when_its_join_was_first_asked_for"),
+        "command == self.member.changing != self._changing",
+        "command == self.member.changing",
+    ),
+    Mutant(
+        "lease of a join that counts from the repetition of a change before it",
+        "P3 INV-12",
+        DRIVER,
+        network("a_lease_counts_from_when_its_join_was_first_asked_for"),
+        "command == self.member.changing != self._changing",
+        "command != self._changing",
     ),
     Mutant(
         "handing out without a look at the lease",

@@ -109,6 +109,22 @@ WORKERS = (
         "            pass\n",
     ),
     Mutant(
+        "what a consumer has in hand when it leaves is counted",
+        "rule 8",
+        "segmenter/runtime/pump.py",
+        fundamental("7_lifecycle", "what_is_in_hand_when_a_block_is_left_has_not_been_tried"),
+        "            holding.lanes.leave()\n",
+        "            holding.lanes.stop()\n            holding.lanes.take_back_before(math.inf)\n",
+    ),
+    Mutant(
+        "what an exception leaves in hand is not counted",
+        "rule 8",
+        "segmenter/consumer.py",
+        fundamental("7_lifecycle", "what_is_in_hand_when_an_exception_leaves_the_block_has_been_tried"),
+        "            self._pump.tried()\n",
+        "            pass\n",
+    ),
+    Mutant(
         "what is being forwarded is left with the rest",
         "P6 INV-4",
         CHAINS,
