@@ -287,7 +287,7 @@ class Runner:
             return
         if crew.slots:
             crew.holding.stuck_window = self._handling.window
-        elif crew.holding.lanes.in_flight and (crew.holding.draining or self._leaving):
+        elif crew.holding.lanes.in_flight and crew.holding.draining:
             crew.holding.lanes.leave()
         if not crew.slots:
             crew.holding.listed = crew.holding.attended = False

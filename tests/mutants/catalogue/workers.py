@@ -104,7 +104,7 @@ WORKERS = (
         "what is left at the end of a hold is in flight for ever",
         "rule 8",
         RUNNER,
-        fundamental(ENDS, "what_is_cancelled_at_the_end_of_the_drain_timeout_has_not_been_tried"),
+        fundamental(ENDS, "a_partition_that_is_to_move_is_not_waited_for_longer_than_its_drain_timeout"),
         "            crew.holding.lanes.leave()\n",
         "            pass\n",
     ),
