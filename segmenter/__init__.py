@@ -1,10 +1,10 @@
 """Partitioned streams on plain Redis: in order per key, one consumer per partition, rebalanced automatically."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from segmenter import errors
 from segmenter.errors import *  # noqa: F403 - the whole tree of exceptions is public
+from segmenter.homes import at_home
 
 if TYPE_CHECKING:
     from segmenter.codecs import Codec
@@ -71,13 +71,4 @@ _HOMES = {
 
 
 if not TYPE_CHECKING:  # which would take any name for one of these
-
-    def __getattr__(name: str) -> object:
-        if name not in _HOMES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value: object = getattr(import_module(_HOMES[name]), name)
-        globals()[name] = value
-        return value
-
-    def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__})
+    __getattr__, __dir__ = at_home(globals(), _HOMES)

@@ -43,9 +43,8 @@ class Rebalance:
     member: str  # whom the cause is about; empty if it was an operator
     generation: int
     concerned: tuple[str, ...]  # members that gained or lost partitions
-    moves: tuple[
-        Move, ...
-    ] = ()  # by partition; the claims of a member that fell silent are not among them: it told nobody
+    # By partition; the claims of a member that fell silent are not among them: it told nobody.
+    moves: tuple[Move, ...] = ()
 
     @property
     def released(self) -> tuple[int, ...]:

@@ -67,14 +67,8 @@ class Lease:
             self._patient = None
 
     @property
-    def ends_at(self) -> float | None:
-        """When it runs out, by the clock, unless another beat is answered; ``None`` if it has not begun."""
-        patient = self._patient
-        return None if patient is None else patient.lease_until
-
-    @property
     def until(self) -> float:
-        """The same, and long ago if it has not begun."""
+        """When it runs out, by the clock, unless another beat is answered; long ago if it has not begun."""
         patient = self._patient
         return -math.inf if patient is None else patient.lease_until
 
@@ -84,6 +78,6 @@ class Lease:
         return self._clock() < self.until
 
     @property
-    def over(self) -> bool:
-        """Whether it has run out."""
-        return self._patient is not None and not self.valid
+    def begun(self) -> bool:
+        """Whether it has begun, and was not ended."""
+        return self._patient is not None

@@ -276,7 +276,7 @@ class Pump:
 
     def _watch_time(self, now: float) -> None:
         """Turn the passing of time into events."""
-        if self._lease.over:
+        if self._lease.begun and not self._lease.valid:
             self._lease.end()
             self.tell(sig.LeaseOver())
         timer = self._driver.member.timer
@@ -295,7 +295,8 @@ class Pump:
         self._holdings.consider(holding)
 
     def _set_alarm(self, now: float) -> None:
-        due = [now + READ_WAIT_S, self._driver.member.timer, self._standstill.at, self._lease.ends_at]
+        lease_until = self._lease.until if self._lease.begun else None
+        due = [now + READ_WAIT_S, self._driver.member.timer, self._standstill.at, lease_until]
         due += self._holdings.due(self._options.commit_interval_s, self._patience_s)
         self._alarm.set(min(at for at in due if at is not None))
 

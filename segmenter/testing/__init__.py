@@ -3,8 +3,9 @@
 Each name is imported with its first use: a test of handlers brings neither hypothesis nor pytest with it.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from segmenter.homes import at_home
 
 if TYPE_CHECKING:
     from segmenter.testing.ordering import Played, Simulation, check_ordering
@@ -47,13 +48,4 @@ _HOMES = {
 
 
 if not TYPE_CHECKING:  # which would take any name for one of these
-
-    def __getattr__(name: str) -> object:
-        if name not in _HOMES:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value: object = getattr(import_module(_HOMES[name]), name)
-        globals()[name] = value
-        return value
-
-    def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__})
+    __getattr__, __dir__ = at_home(globals(), _HOMES)

@@ -38,6 +38,7 @@ def test_the_plugin_of_pytest_brings_nothing_that_pytest_has_not_brought() -> No
     assert set(loaded.stdout.split()) == {
         "segmenter",
         "segmenter.errors",
+        "segmenter.homes",
         "segmenter.testing",
         "segmenter.testing.plugin",
     }
