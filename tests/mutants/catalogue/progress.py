@@ -92,6 +92,38 @@ PROGRESS = (
         "[first : first + LIMIT_FLOWING], 0.0",
         "[first : first + LIMIT_FLOWING], wait_s",
     ),
+    Mutant(
+        "probe that comes later than a beat",
+        "P7",
+        "segmenter/runtime/prober.py",
+        fundamental("4_loud", "an_idle_consumer_notices_within_a_heartbeat_that_its_stream_is_gone"),
+        "min([now + self._beat_s, *map",
+        "max([now + self._session_s, *map",
+    ),
+    Mutant(
+        "request that is looked at when the next probe is due",
+        "P8",
+        "segmenter/runtime/prober.py",
+        story("15-setting-aside"),
+        "holding.confirmed_at = self._not_before = -math.inf",
+        "holding.confirmed_at = -math.inf",
+    ),
+    Mutant(
+        "partition to be given up that no turn looks after",
+        "P8",
+        "segmenter/runtime/custody.py",
+        fundamental("8_looking", "a_hand_off_is_known_though_the_partition_has_moved_again"),
+        "            self._holdings.stir(holding)\n",
+        "",
+    ),
+    Mutant(
+        "keys that wait for each other",
+        "P8",
+        "segmenter/runtime/runner.py",
+        fundamental("9_workers", "keys_are_handled_in_parallel_and_each_in_order[100-4]"),
+        "min(max(1, present), self._concurrency - present)",
+        "min(1 - min(1, present), self._concurrency - present)",
+    ),
     # --- the watermark
     Mutant(
         "watermark that passes over a gap",
