@@ -41,7 +41,7 @@ def _consume(partitions: int) -> Callable[[Place], Run]:
     """The same, to handle them: each partition is read and committed once for each batch."""
 
     async def job(place: Place) -> Run:
-        call, total_us = BATCH * partitions, 0.0
+        call, rounds = BATCH * partitions, list[Run]()
         async with opened(place, partitions) as (segmenter, stream):
             consumer = await segmenter.register_consumer("s", group="g", batch_size=BATCH, session_timeout=60)
             await owning(consumer, partitions)
@@ -51,9 +51,10 @@ def _consume(partitions: int) -> Callable[[Place], Run]:
                 with place.timing(COUNT) as made:
                     consumer.resume()
                     await handled(consumer, call)
-                total_us += (made.client_us or 0) + (made.server_us or 0)
+                rounds.append(made)
             await consumer.shutdown()
-        return Run(total_us)
+        client_us, server_us = (sum(getattr(each, of) for each in rounds) for of in ("client_us", "server_us"))
+        return Run(client_us + server_us, client_us, server_us)
 
     return on_asyncio(job)
 
