@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from segmenter.core.beats import Beat, Beaten
 from segmenter.core.command import Command, GroupSlot, Read, ReadReply, StreamSlot
-from segmenter.core.group import GroupUpdated, UpdateGroup
+from segmenter.core.group import GroupConflict, GroupLoaded, GroupUpdated, UpdateGroup
 from segmenter.port import Backend, Session
 from tests.chaos import notes
 from tests.chaos.notes import Notebook
@@ -38,26 +38,45 @@ class _HeardSession:
     def __init__(self, session: Session, notebook: Notebook) -> None:
         self._session = session
         self._notebook = notebook
+        self._joining: dict[str, tuple[str, int]] = {}  # of who is not known to be a member yet: version, first sent
 
     def execute(self, command: Command[Any, R]) -> asyncio.Future[R]:
         """Start a command."""
         sent_ns = self._notebook.now_ns()
+        self._join(command, sent_ns)
         future = self._session.execute(command)
-        if isinstance(command, Beat | UpdateGroup):
 
-            def answered(future: asyncio.Future[Any]) -> None:
-                if not future.cancelled() and future.exception() is None:
-                    self._note(sent_ns, command, future.result())
+        def answered(future: asyncio.Future[Any]) -> None:
+            if not future.cancelled() and future.exception() is None:
+                self._note(sent_ns, command, future.result())
 
-            future.add_done_callback(answered)  # before whoever asked learns of it
+        future.add_done_callback(answered)  # before whoever asked learns of it
         return future
 
-    def _note(self, sent_ns: int, command: Beat | UpdateGroup, reply: object) -> None:
-        now_ns = self._notebook.now_ns()
-        if isinstance(command, Beat) and isinstance(reply, Beaten):
-            self._notebook.write(notes.Beaten(sent_ns, now_ns, command.member))
-        elif isinstance(command, UpdateGroup) and isinstance(reply, GroupUpdated):
-            self._notebook.write(notes.Beaten(sent_ns, now_ns, command.event.member))
+    def _join(self, command: Command[Any, Any], sent_ns: int) -> None:
+        """Remember who asks to join; what is sent again was first sent earlier."""
+        if not isinstance(command, UpdateGroup) or command.event.cause != "joined":
+            return
+        member, version = command.event.member, command.document.version
+        if self._joining.get(member, ("", 0))[0] != version:
+            self._joining[member] = version, sent_ns
+
+    def _note(self, sent_ns: int, command: Command[Any, Any], reply: object) -> None:
+        match command, reply:
+            case Beat(), Beaten():
+                self._write(command.member, sent_ns)
+            case UpdateGroup(), GroupUpdated() if command.event.member in self._joining:
+                self._admitted(command.event.member)
+            case _, GroupConflict(document) | GroupLoaded(document) if document is not None:
+                for member in self._joining.keys() & document.members.keys():  # the answer to its joining was lost
+                    self._admitted(member)
+
+    def _admitted(self, member: str) -> None:
+        _, sent_ns = self._joining.pop(member)
+        self._write(member, sent_ns)
+
+    def _write(self, member: str, sent_ns: int) -> None:
+        self._notebook.write(notes.Beaten(sent_ns, self._notebook.now_ns(), member))
 
     def read(self, read: Read) -> asyncio.Future[ReadReply]:
         """Start a read."""
