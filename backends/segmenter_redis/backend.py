@@ -18,14 +18,16 @@ from attrs import astuple
 
 from segmenter.checkup import Finding
 from segmenter.core.command import Command, GroupSlot, Read, ReadReply, StreamSlot
-from segmenter.core.partition import Commit
+from segmenter.core.partition import Commit, Probe
 from segmenter.core.retention import Append
 from segmenter.errors import BackendError
+from segmenter_redis.calls import Queries, ScriptCall
 from segmenter_redis.checkup import judge
 from segmenter_redis.codec import decode, decode_read, encode, encode_read
 from segmenter_redis.durable import DurableAppends
 from segmenter_redis.facts import all_facts, facts_at_connecting
 from segmenter_redis.keys import Keys
+from segmenter_redis.probing import encode_probe
 from segmenter_redis.scripts import SCRIPTS, Script
 from segmenter_redis.wire import Address, Request, Wire
 
@@ -58,8 +60,9 @@ class RedisSession:
         after a commit *and a read* may overtake that commit; nobody commits and gives up a partition at once, since
         releasing it commits.
         """
-        call = encode(command, self._keys)
-        request = Request(type(command).__name__, call, lambda raw: decode(command, raw), self._reply_timeout_s)
+        request = Request(
+            type(command).__name__, self._call(command), lambda raw: decode(command, raw), self._reply_timeout_s
+        )
         if isinstance(command, Append) and command.durability is not None:
             return cast("asyncio.Future[R]", self._durable.start(command.durability, cast("Request[Any]", request)))
         if isinstance(command, Commit):
@@ -71,6 +74,9 @@ class RedisSession:
                 self._flush()
             self._calls.start(request)
         return request.future
+
+    def _call(self, command: Command[Any, Any]) -> ScriptCall | Queries:
+        return encode_probe(command, self._keys) if isinstance(command, Probe) else encode(command, self._keys)
 
     def read(self, read: Read) -> asyncio.Future[ReadReply]:
         """Start a read, behind the commits of this turn if the wire is free."""

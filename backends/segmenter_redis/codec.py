@@ -10,8 +10,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
-from attrs import frozen
-
 from segmenter.core import beats, creation, forward, group, layout, letters, partition, retention, survey
 from segmenter.core.beats import Beat
 from segmenter.core.command import Command, Entry, Gone, GroupSlot, PartitionSlot, Read, ReadReply
@@ -25,27 +23,19 @@ from segmenter.core.log import LIMIT_PRODUCERS, Records, format_position, parse_
 from segmenter.core.partition import Claim, Commit, Probe, Release
 from segmenter.core.retention import Append, Trim
 from segmenter.core.survey import SurveyGroup, SurveyPartition
+from segmenter_redis.calls import ScriptCall
 from segmenter_redis.documents import config_body, config_from, group_body, group_from, progress_from, progress_parts
 from segmenter_redis.keys import Keys
-from segmenter_redis.letters import letters_from, moves_parts, place_field, request_field, requests_from, summary_from
+from segmenter_redis.letters import letters_from, moves_parts, place_field, request_field, summary_from
 from segmenter_redis.packing import Arguments
+from segmenter_redis.probing import decode_probe
 from segmenter_redis.scripts import script_name
 
-__all__ = ["REPLIES", "ScriptCall", "decode", "decode_read", "encode", "encode_read"]
+__all__ = ["REPLIES", "decode", "decode_read", "encode", "encode_read"]
 
 R = TypeVar("R")
 
 Raw = Sequence[Any]  # bytes and integers, as a script answers
-
-
-@frozen
-class ScriptCall:
-    """One execution of a script."""
-
-    script: str
-    keys: Sequence[str]
-    args: Arguments
-    payload: Sequence[bytes] = ()  # arguments that follow: many, and bytes already
 
 
 # --- commands of a partition ----------------------------------------------------------------------------------------
@@ -98,11 +88,6 @@ def _release(command: Release, keys: Keys) -> tuple[Sequence[str], Arguments]:
     progress = progress_parts(it.progress)
     args = (it.group, it.member, it.epoch, it.number, *progress, it.evict or "", _start(it.start), it.window)
     return (*_lane_of(keys, it.slot), *_aside_of(keys, it.slot, it.group)), (*args, *moves_parts(it.moves))
-
-
-def _probe(command: Probe, keys: Keys) -> tuple[Sequence[str], Arguments]:
-    slot, group = command.slot, command.group
-    return (*_lane_of(keys, slot), *_aside_of(keys, slot, group)), (group,)
 
 
 def _survey_partition(command: SurveyPartition, keys: Keys) -> tuple[Sequence[str], Arguments]:
@@ -247,7 +232,6 @@ _ENCODERS: Mapping[type, Callable[[Any, Keys], tuple[Any, ...]]] = {
     ListLetters: _list_letters,
     LoadGroup: _load_group,
     LoadStream: _load_stream,
-    Probe: _probe,
     Purge: _purge,
     Redrive: _redrive,
     Release: _release,
@@ -262,7 +246,7 @@ _SCRIPT_NAMES: Mapping[type, str] = {command: script_name(command) for command i
 
 
 def encode(command: Command[Any, Any], keys: Keys) -> ScriptCall:
-    """Return the call that carries a command out."""
+    """Return the call that carries a command out; a probe is none, but ``Queries``."""
     kind = type(command)
     return ScriptCall(_SCRIPT_NAMES[kind], *_ENCODERS[kind](command, keys))
 
@@ -325,10 +309,6 @@ REPLIES: Mapping[bytes, Callable[[Raw], object]] = {
     b"Fenced": lambda raw: partition.Fenced(*_hold(raw)),
     b"RolledBack": lambda raw: partition.RolledBack(),
     b"Truncated": lambda raw: partition.Truncated(raw[0]),
-    b"Probed": lambda raw: partition.Probed(
-        *(*_hold(raw), bool(raw[2]), progress_from(*raw[3:8]), raw[8], int(raw[9]), int(raw[10]), raw[11].decode()),
-        *(int(raw[12]), int(raw[13]), requests_from(raw[15:])),
-    ),
     # what is set aside
     b"Letters": lambda raw: letters.Letters(letters_from(raw[1:]), int(raw[0])),
     b"Requested": lambda raw: letters.Requested(int(raw[0])),
@@ -365,7 +345,9 @@ REPLIES: Mapping[bytes, Callable[[Raw], object]] = {
 
 
 def decode(command: Command[Any, R], raw: Raw) -> R:
-    """Return the reply to a command that a script has answered."""
+    """Return the reply to a command that a script has answered, or plain queries."""
+    if isinstance(command, Probe):
+        return cast("R", decode_probe(raw))
     return cast("R", REPLIES[raw[0]](raw[1:]))
 
 

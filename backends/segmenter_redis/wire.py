@@ -20,7 +20,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, ResponseError
 
 from segmenter.errors import InvalidArgument
-from segmenter_redis.codec import ScriptCall
+from segmenter_redis.calls import Queries, ScriptCall
 from segmenter_redis.errors import Kind, backend_error, kind_of, redacted
 from segmenter_redis.packing import Arguments, pack
 from segmenter_redis.scripts import SCRIPTS, Script
@@ -78,7 +78,9 @@ class Request(Generic[R]):
 
     __slots__ = ("allowed_s", "by_text", "call", "deadline", "decode", "future", "name", "under_way")
 
-    def __init__(self, name: str, call: ScriptCall | Arguments, decode: Callable[[Any], R], allowed_s: float) -> None:
+    def __init__(
+        self, name: str, call: ScriptCall | Queries | Arguments, decode: Callable[[Any], R], allowed_s: float
+    ) -> None:
         self.name = name
         self.call = call
         self.decode = decode
@@ -242,6 +244,8 @@ class _Line:
     async def _receive(self) -> None:
         while True:
             answer = await self._answer()
+            if isinstance(self._unanswered[0].call, Queries):
+                answer = await self._together(self._unanswered[0].call, answer)
             request = self._unanswered.popleft()
             if not isinstance(answer, ResponseError):
                 request.answer(answer)
@@ -252,6 +256,12 @@ class _Line:
                 request.fail(answer, self._address.shown)
                 if kind_of(answer) is Kind.FENCED:  # a name may by now lead to another server
                     raise ConnectionError(f"given up after the answer {answer}")
+
+    async def _together(self, queries: Queries, first: Any) -> Any:
+        """The answers to queries, or the first error among them that says that they are none."""
+        answers = [first, *[await self._answer() for _ in queries.words[1:]]]
+        errors = (answer for answer in answers if isinstance(answer, ResponseError))
+        return next((error for error in errors if not queries.forgiven(error)), answers)
 
     async def _send_packed(self, requests: Iterable[Request[Any]]) -> None:
         """Send requests in one packet, or in several if they are long: the server begins while the rest is packed."""
@@ -266,6 +276,8 @@ class _Line:
 
     def _packed(self, request: Request[Any]) -> list[bytes]:
         call = request.call
+        if isinstance(call, Queries):
+            return [piece for words in call.words for piece in pack(words)]
         if not isinstance(call, ScriptCall):
             return pack(call)
         script = self._scripts[call.script]

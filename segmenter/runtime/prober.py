@@ -28,19 +28,23 @@ class Prober:
         self._ties = ties
         self._session_s = session_s
         self._beat_s = session_s / BEATS_PER_SESSION
-        self._not_before = -math.inf  # nothing is due
+        self.due_at = -math.inf  # the next of them
 
     def start_due(self, now: float) -> None:
         """Probe the holdings that nothing was heard of for a beat."""
-        if now < self._not_before:
+        if now < self.due_at:
             return
-        for holding in self._ties.holdings:
-            if self._due_at(holding) <= now and not holding.draining:
+        holdings = [holding for holding in self._ties.holdings if not holding.draining]
+        for holding in holdings:
+            if self._due_at(holding) <= now:
                 holding.confirmed_at = holding.looked_at = now
-                probing = self._ties.session.execute(Probe(holding.slot, self._ties.group))
-                probing.add_done_callback(lambda future, holding=holding: self._answered(holding, future))  # type: ignore[misc]
+                self._probe(holding)
+        self.due_at = min([now + self._beat_s, *map(self._due_at, holdings)])
 
-        self._not_before = min([now + self._beat_s, *map(self._due_at, self._ties.holdings)])
+    def _probe(self, holding: Holding) -> None:
+        position = holding.lanes.backlog.position  # by the time of the answer more may have been read than it knows of
+        probing = self._ties.session.execute(Probe(holding.slot, self._ties.group))
+        probing.add_done_callback(lambda future: self._answered(holding, position, future))
 
     def _due_at(self, holding: Holding) -> float:
         return min(holding.confirmed_at + self._beat_s, holding.looked_at + self._session_s)
@@ -49,23 +53,23 @@ class Prober:
         """Probe a holding in the next turn."""
         holding = self._ties.holdings.at(partition)
         if holding is not None:
-            holding.confirmed_at = self._not_before = -math.inf
+            holding.confirmed_at = self.due_at = -math.inf
             self._ties.wake()
 
-    def _answered(self, holding: Holding, future: asyncio.Future[Probed | Gone]) -> None:
+    def _answered(self, holding: Holding, position: bytes, future: asyncio.Future[Probed | Gone]) -> None:
         held = self._ties.holdings.at(holding.partition, holding.grant.epoch) is holding
         if future.cancelled() or not held or holding.draining:
             return
         error = future.exception()
         if error is None:
-            self._judge(holding, future.result())
+            self._judge(holding, position, future.result())
         elif isinstance(error, SegmenterError) and not (isinstance(error, BackendError) and error.retriable):
             self._ties.failed(error)
 
-    def _judge(self, holding: Holding, reply: Probed | Gone) -> None:
+    def _judge(self, holding: Holding, position: bytes, reply: Probed | Gone) -> None:
         if isinstance(reply, Gone) or reply.incarnation != holding.grant.incarnation:
             self._ties.failed(stream_lost(holding.slot))
-        elif not self._sound(holding, reply):
+        elif not self._sound(holding, position, reply):
             self._ties.refused(holding.partition)  # claiming again tells what is left
         else:
             self._look_aside(holding, reply)
@@ -85,8 +89,8 @@ class Prober:
             self._ties.wake()
 
     @staticmethod
-    def _sound(holding: Holding, probed: Probed) -> bool:
+    def _sound(holding: Holding, position: bytes, probed: Probed) -> bool:
         """Whether it is still ours, nothing was rolled back, and nothing was dropped that is not settled."""
         mine = probed.epoch == holding.grant.epoch and probed.intact
-        beyond = parse_position(holding.lanes.backlog.position) > parse_position(probed.end)
+        beyond = parse_position(position) > parse_position(probed.end)
         return mine and not beyond and probed.first <= max(probed.progress.read, holding.grant.first)

@@ -37,13 +37,14 @@ from segmenter.runtime.hooks import Hooks
 from segmenter.runtime.host import Host
 from segmenter.runtime.lease import Lease
 from segmenter.runtime.prober import Prober
-from segmenter.runtime.reader import READ_WAIT_S, Reader
+from segmenter.runtime.reader import Reader
 from segmenter.runtime.redriver import Redriver
 from segmenter.runtime.standstill import Standstill
 from segmenter.runtime.ties import Ties
 
 __all__ = ["Pump"]
 
+TURN_S = 1.0  # a consumer without work turns this often, which is its proof of life
 FAREWELL_S = 5.0  # at most, from having nothing in flight to being gone
 
 
@@ -296,7 +297,7 @@ class Pump:
 
     def _set_alarm(self, now: float) -> None:
         lease_until = self._lease.until if self._lease.begun else None
-        due = [now + READ_WAIT_S, self._driver.member.timer, self._standstill.at, lease_until]
+        due = [now + TURN_S, self._driver.member.timer, self._standstill.at, self._prober.due_at, lease_until]
         due += self._holdings.due(self._options.commit_interval_s, self._patience_s)
         self._alarm.set(min(at for at in due if at is not None))
 
@@ -326,7 +327,7 @@ class Pump:
             self._slot,
             self._options.session_timeout_s,
             clock=self._host.clock,
-            stall_s=max(self._options.max_processing_time_s, 2 * READ_WAIT_S),
+            stall_s=max(self._options.max_processing_time_s, 2 * TURN_S),
             known=lambda: self._driver.member.document.version,
             tell=lambda event: self._from_thread(self.tell, event),
             stuck=lambda stall_s: self._from_thread(self.end, handler_stuck(self._slot, stall_s)),

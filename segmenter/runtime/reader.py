@@ -16,9 +16,9 @@ from segmenter.core.reading import Plan, plan
 from segmenter.errors import BackendError
 from segmenter.runtime.ties import Ties
 
-__all__ = ["READ_WAIT_S", "Reader"]
+__all__ = ["Reader"]
 
-READ_WAIT_S = 1.0  # at most; a consumer without work turns this often, which is its proof of life
+READ_WAIT_S = 2.0  # at most: each costs an idle server as much as a beat, and a dead connection shows by it
 
 
 class Reader:

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from redis.exceptions import NoPermissionError, ResponseError
 
-from segmenter.core.command import Cursor, GroupSlot, PartitionSlot, Read
+from segmenter.core.aside import Request
+from segmenter.core.command import Cursor, Gone, GroupSlot, PartitionSlot, Read
 from segmenter.core.creation import CreateLane
 from segmenter.core.group import GroupState, Membership
 from segmenter.core.layout import FORMAT, StreamConfig
 from segmenter.core.log import LIMIT_PRODUCERS, Record
-from segmenter.core.partition import Fenced, Probe, Progress
+from segmenter.core.partition import Fenced, Probe, Probed, Progress
 from segmenter.core.retention import Append, Full, Trim
 from segmenter.errors import UnsupportedFormat
 from segmenter_redis.codec import decode, decode_read, encode, encode_read
 from segmenter_redis.documents import config_body, config_from, group_body, group_from, progress_from, progress_parts
 from segmenter_redis.keys import Keys
+from segmenter_redis.probing import encode_probe
 from segmenter_redis.scripts import SCRIPTS
 
 KEYS = Keys("shop")
 SLOT = PartitionSlot("orders", 3)
+ONE_KEY = Request("redrive", b"k", "t")
 NAMES = st.from_regex(r"[A-Za-z0-9._-]{1,20}", fullmatch=True)
 COUNTS = st.integers(0, 2**53 - 1)
 PAIRS = st.lists(st.tuples(COUNTS, COUNTS), max_size=5).map(tuple)
@@ -96,7 +102,59 @@ def test_a_start_without_a_sequence_is_written_in_full() -> None:
 
 
 def test_nobody_is_an_empty_name() -> None:
-    assert decode(Probe(SLOT, "g"), [b"Fenced", b"", b"7"]) == Fenced(None, 7)  # type: ignore[comparison-overlap]
+    assert decode(Trim(SLOT), [b"Fenced", b"", b"7"]) == Fenced(None, 7)  # type: ignore[comparison-overlap]
+
+
+# --- a probe, which is plain queries ---
+
+LOG = {b"length": 4, b"entries-added": 9, b"last-generated-id": b"7-1", b"first-entry": [b"6-0", [b"k", b"k"]]}
+NO_LOG = ResponseError("no such key")
+NO_INFO = NoPermissionError("this user has no permissions to run the 'info' command")
+REPLICATION = b"# Replication\r\nrole:master\r\nmaster_replid:abc12\r\nmaster_replid2:0000\r\n"
+LANE = [b"c-1", b"17", b"abc12", b"6-9", b"8", b"9-10", b"", b"-1"]
+
+
+def probed(log: Any = LOG, meta: Any = (b"x", b"2"), lane: Any = LANE, replication: Any = REPLICATION) -> Probed | Gone:
+    answers = [log, list(meta), lane, 3, 1, {b"redrive:k": b"t"}, replication]
+    return decode(Probe(SLOT, "g"), answers)
+
+
+def test_a_probe_tells_the_same_in_both_versions_of_the_protocol() -> None:
+    flat = [item for pair in LOG.items() for item in pair]
+    told = Probed("c-1", 17, True, Progress(b"6-9", 8, ((9, 10),)), b"7-1", 5, 9, "x", 3, 1, (ONE_KEY,))
+    assert probed() == probed(log=flat) == told
+    assert decode(Probe(SLOT, "g"), [flat, [b"x", b"2"], LANE, 3, 1, [b"redrive:k", b"t"], REPLICATION]) == told
+
+
+def test_a_probe_finds_that_a_partition_its_lane_or_its_log_is_gone() -> None:
+    assert probed(meta=(None, None)) == probed(lane=[None] * 8) == probed(log=NO_LOG) == Gone()
+
+
+def test_in_format_1_there_is_no_log_before_the_first_message() -> None:
+    reply = probed(log=NO_LOG, meta=(b"x", b"1"), lane=[b"", b"0", b"abc12", b"0-0", b"0", b"", b"", None])
+    assert reply == Probed(None, 0, True, Progress(), b"0-0", 0, 0, "x", 3, 1, (ONE_KEY,))
+
+
+@pytest.mark.parametrize("history", [b"", b"other"])
+def test_a_history_that_may_not_be_looked_at_is_an_empty_one(history: bytes) -> None:
+    reply = probed(lane=[*LANE[:2], history, *LANE[3:]], replication=NO_INFO)
+    assert isinstance(reply, Probed)
+    assert reply.intact == (history == b"")
+
+
+def test_only_what_was_to_be_expected_is_forgiven() -> None:
+    forgiven = encode_probe(Probe(SLOT, "g"), KEYS).forgiven
+    assert forgiven(NO_LOG)
+    assert forgiven(NO_INFO)
+    assert forgiven(ResponseError("unknown command 'info', with args beginning with: 'replication' "))
+    assert not forgiven(NoPermissionError("this user has no permissions to run the 'hmget' command"))
+    assert not forgiven(ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"))
+
+
+def test_a_log_is_looked_at_before_its_lane() -> None:
+    """A commit in between, and a trim behind it, must not make it seem that something unsettled was dropped."""
+    asked = [words[:2] for words in encode_probe(Probe(SLOT, "g"), KEYS).words]
+    assert asked.index(("XINFO", "STREAM")) < asked.index(("HMGET", KEYS.lanes(SLOT)))
 
 
 def test_of_the_slowest_groups_the_first_by_name_is_told() -> None:

@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from segmenter import ConsumerDead, LogTruncated, OffsetOutOfRange, SendsLost, Stream, StreamLost
-from segmenter.core.command import GroupSlot, PartitionSlot, StreamSlot
+from segmenter import ConsumerDead, LogTruncated, OffsetOutOfRange, Segmenter, SendsLost, Stream, StreamLost
+from segmenter.core.command import Command, GroupSlot, PartitionSlot, StreamSlot
 from segmenter.core.log import parse_position
-from segmenter.core.observations import Departed, Gap, Lost, Truncation
-from segmenter.core.partition import PartitionState
+from segmenter.core.observations import Departed, Gap, Lost, Observation, Truncation
+from segmenter.core.partition import PartitionState, Probe
+from segmenter_memory import MemoryBackend
+from segmenter_memory.backend import MemorySession
 from tests.world import World, virtually
 
 
@@ -116,6 +118,40 @@ async def test_progress_that_speaks_of_messages_beyond_the_end_is_cut_to_the_end
     await (await world.segmenter().get_stream("orders")).send("k", b"after")
     await world.until(lambda: world.handled[-1][2] == b"after")
     assert orders.partitions == 1
+
+
+class SlowToTell(MemorySession):
+    """A session on which the answers to probes are long on their way."""
+
+    def execute(self, command: Command[Any, Any]) -> asyncio.Future[Any]:
+        answered = super().execute(command)
+        return asyncio.ensure_future(self._late(answered)) if isinstance(command, Probe) else answered
+
+    @staticmethod
+    async def _late(answered: asyncio.Future[Any]) -> Any:
+        await asyncio.sleep(0.15)
+        return await answered
+
+
+@virtually
+async def test_a_message_that_comes_while_a_probe_is_answered_is_no_loss(world: World) -> None:
+    """It lies beyond the end that the answer tells."""
+
+    class Slow(MemoryBackend):
+        async def session(self) -> MemorySession:
+            return SlowToTell(world.store)
+
+    orders = await world.segmenter().register_stream("orders", partitions=1)
+    segmenter = Segmenter(backend=Slow(store=world.store), host=world.host)
+    world.segmenters.append(segmenter)
+    seen: list[Observation] = []
+    options: dict[str, Any] = {"group": "g", "session_timeout": 1.0, "observer": seen.append}
+    async with segmenter.register_consumer("orders", **options) as consumer:
+        for number in range(20):
+            await asyncio.sleep(0.31)  # at another moment between two probes each time
+            await orders.send("k", b"%d" % number)
+            await consumer.ack(*await consumer.read(timeout=0.1))
+        assert not [each for each in seen if isinstance(each, Lost)]
 
 
 # --- sends ---

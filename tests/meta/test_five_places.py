@@ -1,4 +1,4 @@
-"""One command, one name, in five places: class with its law, Lua, action, row of specs/README.md, test."""
+"""One command, one name, in five places: class with its law, Lua or queries, action, row of specs/README.md, test."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from segmenter.core.command import Command
 from segmenter.core.transitions import IGNORED, TABLE
 
 ROOT = Path(__file__).parents[2]
-SCRIPTS = ROOT / "backends" / "segmenter_redis" / "scripts"
-ROW = re.compile(r"^\| `(\w+)` \| core/(\w+) \| (\w+\.lua) \| (`\w+`|-) \|[^|]*\| ([\w, ]+) \|$", re.MULTILINE)
+REDIS = ROOT / "backends" / "segmenter_redis"
+SCRIPTS = REDIS / "scripts"
+PLAIN = {"Probe": "probing.py"}  # what is asked by plain queries
+ROW = re.compile(r"^\| `(\w+)` \| core/(\w+) \| (\w+\.(?:lua|py)) \| (`\w+`|-) \|[^|]*\| ([\w, ]+) \|$", re.MULTILINE)
 
 
 def _commands() -> Iterator[type[Command[Any, Any]]]:
@@ -50,8 +52,8 @@ def test_a_command_stands_in_all_its_places(name: str) -> None:
     command, (module, lua, action, replies) = COMMANDS[name], ROWS[name]
     assert "apply" in vars(command)
     assert command.__module__ == f"segmenter.core.{module}"
-    assert lua == f"{_snake(name)}.lua"
-    assert (SCRIPTS / lua).is_file()
+    assert lua == PLAIN.get(name, f"{_snake(name)}.lua")
+    assert (SCRIPTS / lua).is_file() or f": {name}, keys" in (REDIS / lua).read_text()
     assert action == (f"`{name}`" if name in ACTIONS else "-")
     assert re.search(rf"\b{name}\(", TESTS), "no test uses it"
     returned = str(inspect.signature(command.apply).return_annotation)
@@ -60,7 +62,9 @@ def test_a_command_stands_in_all_its_places(name: str) -> None:
 
 
 def test_no_script_is_without_a_command() -> None:
-    assert {path.name for path in SCRIPTS.glob("*.lua")} == {f"{_snake(name)}.lua" for name in COMMANDS}
+    assert {path.name for path in SCRIPTS.glob("*.lua")} == {
+        f"{_snake(name)}.lua" for name in COMMANDS.keys() - PLAIN.keys()
+    }
 
 
 def _rows_of_the_specification() -> Iterator[tuple[tuple[str, str], tuple[str, str]]]:

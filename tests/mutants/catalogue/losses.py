@@ -50,8 +50,16 @@ LOSSES = (
         "P7",
         PROBER,
         fundamental("4_loud", "a_trimmed_log_under_an_idle_owner_is_noticed"),
-        "elif not self._sound(holding, reply):",
+        "elif not self._sound(holding, position, reply):",
         "elif False:",
+    ),
+    Mutant(
+        "probe that is judged by what was read since",
+        "P6",
+        PROBER,
+        fundamental("4_loud", "a_message_that_comes_while_a_probe_is_answered_is_no_loss"),
+        "self._judge(holding, position, future.result())",
+        "self._judge(holding, holding.lanes.backlog.position, future.result())",
     ),
     Mutant(
         "idle owner that keeps a vanished partition to itself",

@@ -105,7 +105,7 @@ PROGRESS = (
         "P8",
         "segmenter/runtime/prober.py",
         story("15-setting-aside"),
-        "holding.confirmed_at = self._not_before = -math.inf",
+        "holding.confirmed_at = self.due_at = -math.inf",
         "holding.confirmed_at = -math.inf",
     ),
     Mutant(
