@@ -17,7 +17,7 @@ class ScriptCall:
     """One execution of a script."""
 
     script: str
-    keys: Sequence[str]
+    keys: tuple[str, ...]
     args: Arguments
     payload: Sequence[bytes] = ()  # arguments that follow: many, and bytes already
 

@@ -41,10 +41,6 @@ Raw = Sequence[Any]  # bytes and integers, as a script answers
 # --- commands of a partition ----------------------------------------------------------------------------------------
 
 
-def _all_of(keys: Keys, slot: PartitionSlot) -> tuple[str, str, str, str]:
-    return keys.log(slot), keys.meta(slot), keys.producers(slot), keys.lanes(slot)
-
-
 def _lane_of(keys: Keys, slot: PartitionSlot) -> tuple[str, str, str]:
     return keys.log(slot), keys.meta(slot), keys.lanes(slot)
 
@@ -54,11 +50,11 @@ def _aside_of(keys: Keys, slot: PartitionSlot, group: str) -> tuple[str, str, st
 
 
 def _create_partition(command: CreatePartition, keys: Keys) -> tuple[Sequence[str], Arguments]:
-    return _all_of(keys, command.slot), (FORMAT, command.incarnation, command.layout)
+    return keys.of_partition(command.slot), (FORMAT, command.incarnation, command.layout)
 
 
 def _drop_partition(command: DropPartition, keys: Keys) -> tuple[Sequence[str], Arguments]:
-    return _all_of(keys, command.slot), ()
+    return keys.of_partition(command.slot), ()
 
 
 def _create_lane(command: CreateLane, keys: Keys) -> tuple[Sequence[str], Arguments]:
@@ -73,21 +69,21 @@ def _drop_lane(command: DropLane, keys: Keys) -> tuple[Sequence[str], Arguments]
 def _claim(command: Claim, keys: Keys) -> tuple[Sequence[str], Arguments]:
     it = command
     args = (it.group, it.member, it.generation, it.if_epoch, it.claim, it.evict or "", it.floor, it.window)
-    return (*_lane_of(keys, it.slot), *_aside_of(keys, it.slot, it.group)), args
+    return keys.of_lane(it.slot, it.group), args
 
 
 def _commit(command: Commit, keys: Keys) -> tuple[Sequence[str], Arguments]:
     it = command
     args = (it.group, it.member, it.epoch, it.number, *progress_parts(it.progress))
     moves = () if it.moves.none else moves_parts(it.moves)
-    return (*_lane_of(keys, it.slot), *_aside_of(keys, it.slot, it.group)), (*args, *moves)
+    return keys.of_lane(it.slot, it.group), (*args, *moves)
 
 
 def _release(command: Release, keys: Keys) -> tuple[Sequence[str], Arguments]:
     it = command
     progress = progress_parts(it.progress)
     args = (it.group, it.member, it.epoch, it.number, *progress, it.evict or "", _start(it.start), it.window)
-    return (*_lane_of(keys, it.slot), *_aside_of(keys, it.slot, it.group)), (*args, *moves_parts(it.moves))
+    return keys.of_lane(it.slot, it.group), (*args, *moves_parts(it.moves))
 
 
 def _survey_partition(command: SurveyPartition, keys: Keys) -> tuple[Sequence[str], Arguments]:
@@ -98,7 +94,7 @@ def _append(command: Append, keys: Keys) -> tuple[Sequence[str], Arguments, Sequ
     it = command
     payload = _columns(it.records)
     return (
-        _all_of(keys, it.slot),
+        keys.of_partition(it.slot),
         (
             *(it.producer, it.epoch, it.first, it.capacity, it.layout, it.overflow, it.forget_ms, LIMIT_PRODUCERS),
             *(1 if it.durability else 0, len(payload) // len(it.records)),
@@ -123,8 +119,7 @@ def _forward(command: Forward, keys: Keys) -> tuple[Sequence[str], Arguments, Se
     progress = (commit.group, commit.member, commit.epoch, commit.number, *progress_parts(commit.progress))
     room = (it.capacity, it.layout, it.overflow, len(payload) // len(it.records))
     here, there = it.slot.here, it.slot.there
-    from_lane = (*_lane_of(keys, here), *_aside_of(keys, here, commit.group))
-    return (*from_lane, *_lane_of(keys, there)), (*progress, *room), payload
+    return (*keys.of_lane(here, commit.group), *_lane_of(keys, there)), (*progress, *room), payload
 
 
 def _trim(command: Trim, keys: Keys) -> tuple[Sequence[str], Arguments]:

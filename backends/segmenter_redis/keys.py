@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 
-from attrs import frozen
+from attrs import field, frozen
 
 from segmenter.core.command import GroupSlot, PartitionSlot, StreamSlot
 
 __all__ = ["Keys"]
 
 _CATALOGUED = re.compile(r"\{(?P<namespace>[^:]+):(?P<stream>[^:}]+)\}:(?:config|group:(?P<group>[^:]+):document)")
+_Of = tuple[str, int, str]  # stream, partition, and group or nothing
 
 
 @frozen
@@ -22,6 +23,7 @@ class Keys:
     """The keys of one namespace."""
 
     namespace: str
+    _known: dict[_Of, tuple[str, ...]] = field(factory=dict[_Of, tuple[str, ...]], init=False, eq=False, repr=False)
 
     # --- of a stream ---
 
@@ -75,6 +77,23 @@ class Keys:
     def requests(self, slot: PartitionSlot, group: str) -> str:
         """What the owner is asked to do with parked letters: a hash."""
         return f"{self._partition(slot)}:group:{group}:requests"
+
+    def of_partition(self, slot: PartitionSlot) -> tuple[str, ...]:
+        """Its log, meta, producers and lanes. Appends name them all the time, so they are put together once."""
+        known = self._known.get((slot.stream, slot.partition, ""))
+        if known is None:
+            known = self.log(slot), self.meta(slot), self.producers(slot), self.lanes(slot)
+            self._known[slot.stream, slot.partition, ""] = known
+        return known
+
+    def of_lane(self, slot: PartitionSlot, group: str) -> tuple[str, ...]:
+        """The log, meta and lanes of its partition, and what is set aside; commits name them all the time."""
+        known = self._known.get((slot.stream, slot.partition, group))
+        if known is None:
+            aside = self.parked(slot, group), self.dead(slot, group), self.requests(slot, group)
+            known = (self.log(slot), self.meta(slot), self.lanes(slot), *aside)
+            self._known[slot.stream, slot.partition, group] = known
+        return known
 
     def _partition(self, slot: PartitionSlot) -> str:
         return f"{{{self.namespace}:{slot.stream}:{slot.partition}}}"

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["Arguments", "pack"]
+from attrs import frozen
+
+__all__ = ["Arguments", "Head", "head", "pack"]
 
 Arguments = Sequence[str | bytes | int]
 
@@ -30,16 +32,41 @@ class _Heads(dict[int, bytes]):
 _HEADS = _Heads()
 
 
-def pack(words: Arguments, payload: Sequence[bytes] = ()) -> list[bytes]:
+@frozen
+class Head:
+    """The beginning of requests that have the same one, packed once."""
+
+    count: int  # of its strings
+    packed: bytes
+
+
+def head(*words: str | bytes | int) -> Head:
+    """Return the beginning of a request."""
+    return Head(len(words), b"".join(_pieces(_strings(words))))
+
+
+NO_HEAD = Head(0, b"")
+
+
+def pack(words: Arguments, payload: Sequence[bytes] = (), head: Head = NO_HEAD) -> list[bytes]:
     """Return a request in pieces, which are joined with those of others.
 
     Args:
         words: its words; numbers and text are written as text.
         payload: strings that follow them, as they are: many.
+        head: what comes before them.
     """
-    strings = [word if isinstance(word, bytes) else str(word).encode() for word in words]
+    strings = _strings(words)
     strings += payload
+    return [b"*%d\r\n%b" % (head.count + len(strings), head.packed), *_pieces(strings)]
+
+
+def _strings(words: Arguments) -> list[bytes]:
+    return [word if isinstance(word, bytes) else str(word).encode() for word in words]
+
+
+def _pieces(strings: Sequence[bytes]) -> list[bytes]:
     pieces = [_END] * (3 * len(strings))
     pieces[0::3] = map(_HEADS.__getitem__, map(len, strings))
     pieces[1::3] = strings
-    return [b"*%d\r\n" % len(strings), *pieces]
+    return pieces

@@ -22,7 +22,7 @@ from redis.exceptions import NoScriptError, ResponseError
 from segmenter.errors import InvalidArgument
 from segmenter_redis.calls import Queries, ScriptCall
 from segmenter_redis.errors import Kind, backend_error, kind_of, redacted
-from segmenter_redis.packing import Arguments, pack
+from segmenter_redis.packing import Arguments, Head, head, pack
 from segmenter_redis.scripts import SCRIPTS, Script
 
 __all__ = ["Address", "Request", "Wire"]
@@ -116,6 +116,7 @@ class _Line:
         self._address = address
         self._connection = address.connection()
         self._scripts: Mapping[str, Script] = address.scripts
+        self._heads: dict[tuple[str, tuple[str, ...]], Head] = {}
         self._unsent: list[Request[Any]] = []
         self._unanswered: deque[Request[Any]] = deque()
         self._loop = asyncio.get_running_loop()
@@ -280,9 +281,18 @@ class _Line:
             return [piece for words in call.words for piece in pack(words)]
         if not isinstance(call, ScriptCall):
             return pack(call)
-        script = self._scripts[call.script]
-        head = ("EVAL", script.text) if request.by_text else ("EVALSHA", script.sha)
-        return pack((*head, len(call.keys), *call.keys, *call.args), call.payload)
+        if request.by_text:
+            script = self._scripts[call.script].text
+            return pack(call.args, call.payload, head("EVAL", script, len(call.keys), *call.keys))
+        return pack(call.args, call.payload, self._head(call))
+
+    def _head(self, call: ScriptCall) -> Head:
+        """What all executions of a script on the same keys begin with."""
+        known = self._heads.get((call.script, call.keys))
+        if known is None:
+            known = head("EVALSHA", self._scripts[call.script].sha, len(call.keys), *call.keys)
+            self._heads[call.script, call.keys] = known
+        return known
 
     async def _write(self, pieces: Iterable[bytes]) -> None:
         """Send a packet, joined here: transports are slow with many small pieces."""

@@ -177,6 +177,9 @@ class Pump:
 
     async def available(self, timeout_s: float | None) -> None:
         """Wait until ``take`` may have something, or the pump has ended, or the time is over."""
+        if timeout_s is None:
+            await self._holdings.available.wait()
+            return
         try:
             async with asyncio.timeout(timeout_s):
                 await self._holdings.available.wait()

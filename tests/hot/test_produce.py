@@ -18,7 +18,7 @@ from segmenter_memory import MemoryBackend
 from segmenter_memory.backend import MemorySession
 from segmenter_redis.codec import encode
 from segmenter_redis.keys import Keys
-from segmenter_redis.packing import pack
+from segmenter_redis.packing import head, pack
 from tests.hot.counting import Calls, blocks_kept, calls_made
 
 R = TypeVar("R")
@@ -26,6 +26,8 @@ R = TypeVar("R")
 COUNT = 500
 KEYS = [b"key-%d" % number for number in range(97)]
 MESSAGES = [(KEYS[index % len(KEYS)], b"x" * 100) for index in range(COUNT)]
+REDIS = Keys("shop")
+HEAD = head("EVALSHA", "0" * 40, 4, *REDIS.of_partition(PartitionSlot("s", 0)))
 RECORDS = Records(tuple(key for key, _ in MESSAGES), tuple(data for _, data in MESSAGES))
 
 
@@ -34,8 +36,8 @@ def sort() -> Any:
 
 
 def packet() -> bytes:
-    call = encode(Append(PartitionSlot("s", 0), "p", 1, 1, RECORDS, 10**6), Keys("shop"))
-    return b"".join(pack(("EVALSHA", "0" * 40, len(call.keys), *call.keys, *call.args), call.payload))
+    call = encode(Append(PartitionSlot("s", 0), "p", 1, 1, RECORDS, 10**6), REDIS)
+    return b"".join(pack(call.args, call.payload, HEAD))
 
 
 def test_sorting_calls_twelve_functions_a_message() -> None:
