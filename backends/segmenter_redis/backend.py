@@ -10,24 +10,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar, cast
 
 from attrs import astuple
 
 from segmenter.checkup import Finding
-from segmenter.core.command import Command, GroupSlot, Read, ReadReply, StreamSlot
-from segmenter.core.partition import Commit, Probe
+from segmenter.core.command import Command, Gone, GroupSlot, Read, ReadReply, StreamSlot
+from segmenter.core.partition import Commit, Probe, Probed
 from segmenter.core.retention import Append
 from segmenter.errors import BackendError
-from segmenter_redis.calls import Queries, ScriptCall
 from segmenter_redis.checkup import judge
 from segmenter_redis.codec import decode, decode_read, encode, encode_read
 from segmenter_redis.durable import DurableAppends
 from segmenter_redis.facts import all_facts, facts_at_connecting
 from segmenter_redis.keys import Keys
-from segmenter_redis.probing import encode_probe
+from segmenter_redis.probing import decode_probes, encode_probes
 from segmenter_redis.scripts import SCRIPTS, Script
 from segmenter_redis.wire import Address, Request, Wire
 
@@ -51,6 +50,7 @@ class RedisSession:
         self._reads = reads
         self._reply_timeout_s = reply_timeout_s
         self._loop = asyncio.get_running_loop()
+        self._probes: list[tuple[Probe, asyncio.Future[Probed | Gone]]] = []  # of this turn
         self._commits: list[tuple[Commit, Request[Any]]] = []  # of this turn, until it is known which wire they take
 
     def execute(self, command: Command[Any, R]) -> asyncio.Future[R]:
@@ -60,8 +60,11 @@ class RedisSession:
         after a commit *and a read* may overtake that commit; nobody commits and gives up a partition at once, since
         releasing it commits.
         """
+        if isinstance(command, Probe):
+            return cast("asyncio.Future[R]", self._probe(command))
+        self._flush_probes()  # they were started before
         request = Request(
-            type(command).__name__, self._call(command), lambda raw: decode(command, raw), self._reply_timeout_s
+            type(command).__name__, encode(command, self._keys), lambda raw: decode(command, raw), self._reply_timeout_s
         )
         if isinstance(command, Append) and command.durability is not None:
             return cast("asyncio.Future[R]", self._durable.start(command.durability, cast("Request[Any]", request)))
@@ -75,9 +78,6 @@ class RedisSession:
             self._calls.start(request)
         return request.future
 
-    def _call(self, command: Command[Any, Any]) -> ScriptCall | Queries:
-        return encode_probe(command, self._keys) if isinstance(command, Probe) else encode(command, self._keys)
-
     def read(self, read: Read) -> asyncio.Future[ReadReply]:
         """Start a read, behind the commits of this turn if the wire is free."""
         allowed_s = read.wait_s + self._reply_timeout_s
@@ -87,6 +87,23 @@ class RedisSession:
         self._reads.start(*commits, request)
         request.future.add_done_callback(lambda future: self._unblock(request) if future.cancelled() else None)
         return request.future
+
+    def _probe(self, probe: Probe) -> asyncio.Future[Probed | Gone]:
+        """Start a probe: all that are started in one turn are asked together."""
+        if not self._probes:
+            self._loop.call_soon(self._flush_probes)
+        future: asyncio.Future[Probed | Gone] = self._loop.create_future()
+        self._probes.append((probe, future))
+        return future
+
+    def _flush_probes(self) -> None:
+        if not self._probes:
+            return
+        probes, futures = zip(*self._probes, strict=True)
+        self._probes.clear()
+        request = Request("Probe", encode_probes(probes, self._keys), decode_probes, self._reply_timeout_s)
+        request.future.add_done_callback(partial(_hand_out, futures))
+        self._calls.start(request)
 
     def _take(self) -> list[Request[Any]]:
         commits = [request for _, request in self._commits]
@@ -114,7 +131,20 @@ class RedisSession:
     async def aclose(self) -> None:
         """Close both connections; what is under way fails."""
         self._flush()
+        self._flush_probes()
         await asyncio.gather(self._calls.aclose(), self._reads.aclose(), self._durable.aclose())
+
+
+def _hand_out(futures: Sequence[asyncio.Future[R]], answered: asyncio.Future[list[R]]) -> None:
+    """Give each who asked an answer, or the error that came in place of all."""
+    error = answered.exception()
+    for number, future in enumerate(futures):
+        if future.done():
+            continue
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(answered.result()[number])
 
 
 class RedisBackend:

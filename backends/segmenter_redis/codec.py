@@ -20,7 +20,7 @@ from segmenter.core.group import Announce, DropGroup, GroupState, LoadGroup, Upd
 from segmenter.core.layout import FORMAT, LoadStream, StreamConfig, UpdateStream
 from segmenter.core.letters import ListLetters, Purge, Redrive, Replay
 from segmenter.core.log import LIMIT_PRODUCERS, Records, format_position, parse_position
-from segmenter.core.partition import Claim, Commit, Probe, Release
+from segmenter.core.partition import Claim, Commit, Release
 from segmenter.core.retention import Append, Trim
 from segmenter.core.survey import SurveyGroup, SurveyPartition
 from segmenter_redis.calls import ScriptCall
@@ -28,7 +28,6 @@ from segmenter_redis.documents import config_body, config_from, group_body, grou
 from segmenter_redis.keys import Keys
 from segmenter_redis.letters import letters_from, moves_parts, place_field, request_field, summary_from
 from segmenter_redis.packing import Arguments
-from segmenter_redis.probing import decode_probe
 from segmenter_redis.scripts import script_name
 
 __all__ = ["REPLIES", "decode", "decode_read", "encode", "encode_read"]
@@ -241,7 +240,7 @@ _SCRIPT_NAMES: Mapping[type, str] = {command: script_name(command) for command i
 
 
 def encode(command: Command[Any, Any], keys: Keys) -> ScriptCall:
-    """Return the call that carries a command out; a probe is none, but ``Queries``."""
+    """Return the call that carries a command out; a probe is none (``probing``)."""
     kind = type(command)
     return ScriptCall(_SCRIPT_NAMES[kind], *_ENCODERS[kind](command, keys))
 
@@ -340,9 +339,7 @@ REPLIES: Mapping[bytes, Callable[[Raw], object]] = {
 
 
 def decode(command: Command[Any, R], raw: Raw) -> R:
-    """Return the reply to a command that a script has answered, or plain queries."""
-    if isinstance(command, Probe):
-        return cast("R", decode_probe(raw))
+    """Return the reply to a command that a script has answered."""
     return cast("R", REPLIES[raw[0]](raw[1:]))
 
 

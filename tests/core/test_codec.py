@@ -21,7 +21,7 @@ from segmenter.errors import UnsupportedFormat
 from segmenter_redis.codec import decode, decode_read, encode, encode_read
 from segmenter_redis.documents import config_body, config_from, group_body, group_from, progress_from, progress_parts
 from segmenter_redis.keys import Keys
-from segmenter_redis.probing import encode_probe
+from segmenter_redis.probing import decode_probes, encode_probes
 from segmenter_redis.scripts import SCRIPTS
 
 KEYS = Keys("shop")
@@ -115,15 +115,15 @@ LANE = [b"c-1", b"17", b"abc12", b"6-9", b"8", b"9-10", b"", b"-1"]
 
 
 def probed(log: Any = LOG, meta: Any = (b"x", b"2"), lane: Any = LANE, replication: Any = REPLICATION) -> Probed | Gone:
-    answers = [log, list(meta), lane, 3, 1, {b"redrive:k": b"t"}, replication]
-    return decode(Probe(SLOT, "g"), answers)
+    (reply,) = decode_probes([replication, log, list(meta), lane, 3, 1, {b"redrive:k": b"t"}])
+    return reply
 
 
 def test_a_probe_tells_the_same_in_both_versions_of_the_protocol() -> None:
     flat = [item for pair in LOG.items() for item in pair]
     told = Probed("c-1", 17, True, Progress(b"6-9", 8, ((9, 10),)), b"7-1", 5, 9, "x", 3, 1, (ONE_KEY,))
     assert probed() == probed(log=flat) == told
-    assert decode(Probe(SLOT, "g"), [flat, [b"x", b"2"], LANE, 3, 1, [b"redrive:k", b"t"], REPLICATION]) == told
+    assert decode_probes([REPLICATION, flat, [b"x", b"2"], LANE, 3, 1, [b"redrive:k", b"t"]]) == [told]
 
 
 def test_a_probe_finds_that_a_partition_its_lane_or_its_log_is_gone() -> None:
@@ -143,7 +143,7 @@ def test_a_history_that_may_not_be_looked_at_is_an_empty_one(history: bytes) -> 
 
 
 def test_only_what_was_to_be_expected_is_forgiven() -> None:
-    forgiven = encode_probe(Probe(SLOT, "g"), KEYS).forgiven
+    forgiven = encode_probes([Probe(SLOT, "g")], KEYS).forgiven
     assert forgiven(NO_LOG)
     assert forgiven(NO_INFO)
     assert forgiven(ResponseError("unknown command 'info', with args beginning with: 'replication' "))
@@ -151,9 +151,19 @@ def test_only_what_was_to_be_expected_is_forgiven() -> None:
     assert not forgiven(ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"))
 
 
+def test_what_is_asked_together_is_answered_in_order_and_asks_for_the_history_once() -> None:
+    probes = [Probe(PartitionSlot("orders", number), "g") for number in range(3)]
+    words = encode_probes(probes, KEYS).words
+    assert [number for number, query in enumerate(words) if query[0] == "INFO"] == [0]
+    assert [query[2] for query in words if query[0] == "XINFO"] == [KEYS.log(probe.slot) for probe in probes]
+    lanes = [[log, [b"x", b"2"], LANE, 0, 0, {}] for log in (LOG, NO_LOG, LOG)]
+    replies = decode_probes([REPLICATION, *(answer for lane in lanes for answer in lane)])
+    assert [type(reply) for reply in replies] == [Probed, Gone, Probed]
+
+
 def test_a_log_is_looked_at_before_its_lane() -> None:
     """A commit in between, and a trim behind it, must not make it seem that something unsettled was dropped."""
-    asked = [words[:2] for words in encode_probe(Probe(SLOT, "g"), KEYS).words]
+    asked = [words[:2] for words in encode_probes([Probe(SLOT, "g")], KEYS).words]
     assert asked.index(("XINFO", "STREAM")) < asked.index(("HMGET", KEYS.lanes(SLOT)))
 
 
