@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 from bench.loads import DATA, handled, on_asyncio, opened, owning
 from bench.measure import Contest, Place, Run
-from segmenter import Segmenter
+from segmenter import Consumer, Segmenter
 
 __all__ = ["contests"]
 
@@ -16,6 +16,7 @@ PARTITIONS = (4, 64, 256, 1024)
 MEMBERS = (1, 16, 64, 256)
 BATCH = 100  # messages of a partition in a call
 COUNT = BATCH * PARTITIONS[-1]
+TOGETHER = 16  # members that join at once: the more do, the more often they get in each other's way
 WATCHED_S = 3.0
 
 Figure = Callable[[Run], float | None]
@@ -65,9 +66,12 @@ def _members(members: int, figure: Callable[[Place, str], float]) -> Callable[[P
         async with AsyncExitStack() as stack:
             segmenter = await stack.enter_async_context(Segmenter(place.url, namespace=namespace))
             await segmenter.register_stream("s", partitions=members)
-            consumers = await asyncio.gather(
-                *(stack.enter_async_context(segmenter.register_consumer("s", group="g")) for _ in range(members))
-            )
+            consumers: list[Consumer] = []
+            for first in range(0, members, TOGETHER):
+                joining = [
+                    segmenter.register_consumer("s", group="g") for _ in range(first, min(first + TOGETHER, members))
+                ]
+                consumers += await asyncio.gather(*map(stack.enter_async_context, joining))
             await asyncio.gather(*(owning(consumer, 1) for consumer in consumers))
             while any(len(consumer.partitions) > 1 for consumer in consumers):
                 await asyncio.sleep(0.1)
