@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 import redis
 from attrs import field, frozen
 
-from tests.chaos.audit import Appended, Record, audit_key, records
+from tests.audit.records import Appended, Record, records
+from tests.audit.replay import Asked, asked
+from tests.audit.scripts import audit_key
 from tests.chaos.crew import Ending
 from tests.chaos.notes import Beaten, Became, Done, Refused, Sent, Started, Tried, read_notes
-from tests.chaos.replay import Asked, asked
 
 __all__ = ["Account", "Entry", "Handling", "gathered"]
 

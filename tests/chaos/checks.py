@@ -15,9 +15,9 @@ from attrs import define, field
 from segmenter.core.beats import LEASE_SHARE
 from segmenter.core.invariants import Violation
 from segmenter.core.partition import Progress
+from tests.audit.records import Claimed, Committed, Record, Released
+from tests.audit.replay import disagreements
 from tests.chaos.account import Account
-from tests.chaos.audit import Claimed, Committed, Record, Released
-from tests.chaos.replay import disagreements
 from tests.chaos.worker import SESSION_S
 
 __all__ = ["CHECKS", "broken"]

@@ -15,12 +15,12 @@ from segmenter.core.creation import Created, CreateLane, CreatePartition
 from segmenter.core.invariants import Violation
 from segmenter.core.log import Record as Message
 from segmenter.core.partition import Progress, Release
+from tests.audit.records import Appended, Claimed, Committed, Record, Released
+from tests.audit.replay import Asked
 from tests.chaos import checks as c
 from tests.chaos.account import Account, Entry, Handling
-from tests.chaos.audit import Appended, Claimed, Committed, Record, Released
 from tests.chaos.crew import Ending
 from tests.chaos.notes import Beaten, Sent
-from tests.chaos.replay import Asked
 
 SLOT = PartitionSlot("orders", 0)
 # Two messages of one key and one of another in partition 0; worker a settles one, and b, which takes over, the rest.

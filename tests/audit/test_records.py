@@ -1,9 +1,8 @@
-"""The audit says what the server did, in its order, and the plan says what is done to it."""
+"""The audit says what the server did, in its order."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from typing import Any
 
 import pytest
@@ -13,12 +12,9 @@ from segmenter.core.command import PartitionSlot
 from segmenter.core.partition import Commit, Fenced, Progress
 from segmenter_redis import RedisBackend
 from segmenter_redis.scripts import SCRIPTS
-from tests.chaos.audit import AUDITED, Appended, Claimed, Committed, Other, Released, audit_key, records
-from tests.chaos.faults import STRIKES
-from tests.chaos.figures import Spread, figures
-from tests.chaos.plan import KINDS, plan
-from tests.chaos.replay import asked, disagreements
-from tests.chaos.test_checks import TRUE
+from tests.audit.records import Appended, Claimed, Committed, Other, Released, records
+from tests.audit.replay import asked, disagreements
+from tests.audit.scripts import AUDITED, audit_key
 from tests.servers import Server
 
 SLOT = PartitionSlot("orders", 0)
@@ -78,16 +74,3 @@ def test_without_an_audit_the_scripts_are_the_librarys_own() -> None:
         "trim",
     }
     assert not any("audit" in script.text for script in SCRIPTS.values())
-
-
-def test_a_seed_gives_the_same_plan_again_and_all_kinds_of_faults() -> None:
-    assert plan(7, 45.0, 1.3) == plan(7, 45.0, 1.3) != plan(8, 45.0, 1.3)
-    assert {fault.kind for fault in plan(7, 45.0, 1.3)} == set(KINDS) == set(STRIKES)
-
-
-def test_the_figures_are_those_of_the_account() -> None:
-    of_it = figures(TRUE, Counter(killed=1))
-    assert (of_it.messages, of_it.lost, of_it.reordered, of_it.doubled, of_it.stale_accepted) == (3, 0, 0, 0, 0)
-    assert (of_it.redelivered, of_it.recoveries_ms, of_it.broken) == (1, (0.005,), ())
-    assert Spread.of((of_it + of_it).recoveries_ms) == Spread(2, 0.0, 0.0, 0.0, 0.0)
-    assert Spread.of(()) is None
