@@ -1,4 +1,5 @@
-"""What a real server was asked and answered, written down by its own scripts, and replayed through the laws.
+"""What real servers were asked and answered, written down by their own scripts, and replayed through the laws.
 
-Reading order: ``scripts`` (what writes it down), ``replay`` (whether it is lawful), ``records`` (what chaos reads).
+Reading order: ``scripts`` (what writes it down), ``commands`` (what was asked, from arguments back to commands),
+``replay`` (whether the answers are lawful), ``records`` (what chaos reads).
 """

@@ -1,14 +1,18 @@
-"""What the audit of a partition says, in the words of whoever judges a run by it."""
+"""What an audit says of a partition, in the words of whoever judges a run by it."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
-from typing import Any
 
-from attrs import evolve, frozen
+from attrs import frozen
 
-from segmenter.core.partition import Progress
+from segmenter.core import partition, retention
+from segmenter.core.log import Position, format_position, parse_position
+from segmenter.core.log import Record as Message
+from segmenter.core.partition import Claim, Commit, Progress, Release
+from segmenter.core.retention import Append
+from segmenter_redis.scripts import script_name
+from tests.audit.replay import Asked
 
 __all__ = ["Appended", "Claimed", "Committed", "Other", "Record", "Released", "records"]
 
@@ -71,37 +75,29 @@ class Other:
 Record = Appended | Claimed | Committed | Released | Other
 
 
-def records(lines: Iterable[bytes]) -> Iterator[Record]:
-    """The records of a partition, in the order in which the server did them."""
-    for line in lines:
-        command, at, args, reply, dropped, _ = json.loads(line)
-        seconds, micros = at.split(".")
-        yield evolve(_record(command, int(seconds) * 1_000_000 + int(micros), args, reply), dropped=dropped)
+def records(done: Iterable[Asked]) -> Iterator[Record]:
+    """What became of the commands of a partition, in the order in which the server did them."""
+    for each in done:
+        dropped = each.ends.added - each.ends.length if each.ends else 0
+        yield _record(each, each.at_us, dropped)
 
 
-def _record(command: str, at_us: int, args: list[str], reply: list[Any]) -> Record:
-    match command, reply[0]:
-        case "append", "Appended":
-            return Appended(at_us, tuple(_messages(reply[1], args[10:], int(args[9]))))
-        case "claim", "Claimed":
-            return Claimed(at_us, args[1], int(reply[1]), _progress(reply[2:5]))
-        case "commit", "Committed":
-            return Committed(at_us, args[1], int(args[2]), int(args[3]), _progress(args[4:9]))
-        case "release", "Released":
-            return Released(at_us, args[1], int(args[2]), int(args[3]), _progress(args[4:9]), args[9])
+def _record(each: Asked, at_us: int, dropped: int) -> Record:
+    match each.command, each.reply:
+        case Append() as it, retention.Appended() as reply:
+            return Appended(at_us, tuple(_messages(parse_position(reply.first), it.records)), dropped)
+        case Claim() as it, partition.Claimed() as reply:
+            return Claimed(at_us, it.member, reply.epoch, reply.progress, dropped)
+        case Commit() as it, partition.Committed():
+            return Committed(at_us, it.member, it.epoch, it.number, it.progress, dropped)
+        case Release() as it, partition.Released():
+            return Released(at_us, it.member, it.epoch, it.number, it.progress, it.evict or "", dropped)
         case _:
-            return Other(at_us, command, reply[0])
+            return Other(at_us, script_name(type(each.command)), type(each.reply).__name__, dropped)
 
 
-def _messages(first_id: str, words: list[str], width: int) -> Iterator[tuple[str, str, int]]:
+def _messages(first: Position, batch: Iterable[Message]) -> Iterator[tuple[str, str, int]]:
     """The messages of a batch: they stand in one millisecond, one after the other."""
-    ms, sequence = first_id.split("-")
-    for index in range(0, len(words), width):
-        yield f"{ms}-{int(sequence) + index // width}", words[index], int(words[index + 1])
-
-
-def _progress(words: list[str]) -> Progress:
-    ranges = tuple(
-        (int(low), int(high)) for low, _, high in (pair.partition("-") for pair in words[2].split(",") if pair)
-    )
-    return Progress(words[0].encode(), int(words[1]), ranges)
+    ms, sequence = first
+    for index, message in enumerate(batch):
+        yield format_position((ms, sequence + index)).decode(), message.key.decode(), int(message.data)
