@@ -13,9 +13,11 @@ from typing import Any, cast
 
 from segmenter_redis.scripts import SCRIPTS, Script
 
-__all__ = ["AUDIT", "AUDITED", "UNFENCED", "keep", "kept", "written"]
+__all__ = ["AUDIT", "AUDITED", "OWN", "UNFENCED", "keep", "kept", "written"]
 
 AUDIT = "audit"  # the list's key: a server of a test is no cluster, so it need not lie in the slot of any other
+
+OWN: Mapping[str, Script] = dict(SCRIPTS)  # the library's
 
 # The end of the record are both ends of the log, or of the group's events, that the script could have changed.
 _FRAME = """\
@@ -46,15 +48,14 @@ def _framed(name: str, script: Script) -> Script:
     return Script.of(_FRAME.format(flags=flags, body=body, name=name, audit=AUDIT))
 
 
-AUDITED: Mapping[str, Script] = {name: _framed(name, script) for name, script in SCRIPTS.items()}
+AUDITED: Mapping[str, Script] = {name: _framed(name, script) for name, script in OWN.items()}
 
 _FENCE = "if lane.owner ~= member or lane.epoch ~= epoch then return {'Fenced', lane.owner, lane.epoch} end\n"
 # What has to be noticed: a commit that anybody may make.
 UNFENCED: Mapping[str, Script] = {
     **AUDITED,
-    "commit": _framed("commit", Script.of(SCRIPTS["commit"].text.replace(_FENCE, ""))),
+    "commit": _framed("commit", Script.of(OWN["commit"].text.replace(_FENCE, ""))),
 }
-_OWN = dict(SCRIPTS)
 
 
 def keep(scripts: Mapping[str, Script] = AUDITED) -> None:
@@ -69,7 +70,7 @@ def kept(scripts: Mapping[str, Script] = AUDITED) -> Iterator[None]:
     try:
         yield
     finally:
-        keep(_OWN)
+        keep(OWN)
 
 
 def written(client: Any) -> list[bytes]:
