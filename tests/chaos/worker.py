@@ -17,7 +17,7 @@ from attrs import frozen
 from segmenter import BackendError, Consumer, Message, PartitionLost, Segmenter, StaleDelivery
 from segmenter.core.observations import Admitted, Observation
 from segmenter_redis import RedisBackend
-from tests.chaos.audit import AUDITED, UNFENCED
+from tests.audit.scripts import AUDITED, UNFENCED
 from tests.chaos.hearing import Heard
 from tests.chaos.notes import Became, Done, Notebook, Refused, Started
 

@@ -10,7 +10,7 @@ from segmenter.cli.demo.crew import ProcessCrew
 from segmenter.cli.demo.flights import Flight
 from segmenter.cli.demo.records import Handled, Noted
 from segmenter.cli.demo.verdict import Verdict, judge
-from segmenter.cli.demo.worker import Job
+from segmenter.cli.demo.worker import Job, arguments
 
 __all__ = ["Stage"]
 
@@ -27,7 +27,7 @@ class Stage:
         self.records: list[Handled | Noted] = []
         self.sent: list[Flight] = []
         self._news = asyncio.Event()
-        self.crew = ProcessCrew(self._report)
+        self.crew = ProcessCrew(self._report, _command)
 
     def _report(self, record: Handled | Noted) -> None:
         self.records.append(record)
@@ -83,6 +83,12 @@ class Stage:
     def segmenter(self) -> Segmenter:
         """A producer's or observer's process: this one."""
         return Segmenter(self.url, namespace=self.namespace)
+
+
+def _command(job: Job) -> list[str]:
+    """The demo's own program, with an audit of what it asks of the server."""
+    python, module, *program = arguments(job)
+    return [python, module, "tests.audit", *program]
 
 
 _REST = ("url", "namespace", "stream", "group", "work_s", "session_s")

@@ -12,6 +12,9 @@ from segmenter.core.layout import FORMAT
 from tests.servers import Server
 
 LIMIT_S = 30
+
+pytestmark = pytest.mark.tampers("another version has stored it")
+
 CONFIG = (
     '{"format":1,"partitions":2,"partition_size":100,"incarnation":"old","state":"ready","hash":"crc32","layout":0}'
 )
@@ -24,7 +27,7 @@ LANE = ("owner", "", "epoch", "0", "generation", "0", "claim", "", "history", ""
 
 def store_format_1(server: Server) -> None:
     """As the first version left it: a stream with a group, and one partition that never had a message."""
-    with server.client as client:
+    with server.tampering() as client:
         client.hset("{shop:orders}:config", mapping={"version": "v1", "body": CONFIG})
         version = {"version": "v2", "generation": "7", "beats": "1"}
         client.hset("{shop:orders}:group:g:document", mapping={**version, "body": DOCUMENT})

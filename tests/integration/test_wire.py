@@ -83,6 +83,7 @@ def test_both_versions_of_the_protocol_serve(redis_url: str, namespace: str, pro
     run(test)
 
 
+@pytest.mark.unheard("there is no server")
 def test_a_server_that_is_not_there_is_named() -> None:
     async def test() -> None:
         with pytest.raises(BackendError, match=r"redis://127\.0\.0\.1:1/0.*check that the server runs") as caught:
@@ -93,6 +94,7 @@ def test_a_server_that_is_not_there_is_named() -> None:
     run(test)
 
 
+@pytest.mark.unheard("the server hangs up")
 def test_a_connection_is_tried_once() -> None:
     """redis-py tries ten times by itself: whoever asks decides whether to ask again, and for how long."""
 
@@ -113,7 +115,7 @@ def test_a_connection_is_tried_once() -> None:
 
 
 def test_a_wrong_password_is_not_retried_and_not_shown() -> None:
-    server = Server(newest(), "--requirepass", "right")
+    server = Server(newest(), password="right")
 
     async def test() -> None:
         address = f"127.0.0.1:{server.port}"
@@ -134,6 +136,7 @@ def test_a_wrong_password_is_not_retried_and_not_shown() -> None:
         server.stop()
 
 
+@pytest.mark.unheard("nothing is connected")
 @pytest.mark.parametrize("url", ["http://localhost", "redis://localhost?colour=red", "redis://localhost?db=one"])
 def test_what_is_no_url_of_redis_is_refused_at_once(url: str) -> None:
     with pytest.raises(InvalidArgument):
@@ -166,6 +169,7 @@ def test_a_user_without_the_right_to_ask_for_the_history_can_work(server: Server
     run(test)
 
 
+@pytest.mark.unheard("no session is opened")
 def test_a_user_without_the_right_to_run_scripts_is_told_so(server: Server) -> None:
     async def test() -> None:
         with server.client as client:
@@ -177,6 +181,7 @@ def test_a_user_without_the_right_to_run_scripts_is_told_so(server: Server) -> N
     run(test)
 
 
+@pytest.mark.unheard("no session is opened")
 def test_a_server_that_is_too_old_is_refused(newest_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkup, "OLDEST_REDIS", (99, 0))
 
@@ -188,22 +193,25 @@ def test_a_server_that_is_too_old_is_refused(newest_server: Server, monkeypatch:
     run(test)
 
 
+@pytest.mark.tampers("the laws read no later version either")
 def test_what_a_later_version_stored_is_refused(server: Server) -> None:
     async def test() -> None:
         async with opened(server.url) as session:
             slot = StreamSlot("orders")
             config = StreamConfig("v1", 1, 1, "born", format=FORMAT + 1)
-            await session.execute(UpdateStream(slot, None, config))
+            with server.tampering():
+                await session.execute(UpdateStream(slot, None, config))
             with pytest.raises(UnsupportedFormat):
                 await session.execute(LoadStream(slot))
 
     run(test)
 
 
+@pytest.mark.tampers("a key of another type")
 def test_keys_of_another_program_are_reported(server: Server) -> None:
     async def test() -> None:
         async with opened(server.url) as session:
-            with server.client as client:
+            with server.tampering() as client:
                 client.set("{shop:orders:0}:meta", "mine")
             error = await failure(session.execute(batch(1)))
             assert not error.retriable

@@ -235,6 +235,8 @@ def test_a_change_of_a_file_starts_the_workers_anew(newest_server: Server, names
         app.write_text(
             "import json, os\n"
             "from segmenter import Worker\n"
+            "from tests.audit.scripts import keep\n"
+            "keep()\n"
             f"worker = Worker(namespace={namespace!r}, group='g')\n"
             "@worker.handler('orders', session_timeout=1.0)\n"
             "async def handle(data):\n"

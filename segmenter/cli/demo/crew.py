@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -69,14 +70,15 @@ class TaskCrew:
 
 
 class ProcessCrew:
-    """Workers as processes: a kill is SIGKILL."""
+    """Workers as processes, each of which runs the command line of its job: a kill is SIGKILL."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, report: Report, command: Callable[[Job], Sequence[str]] = arguments) -> None:
         self._report = report
+        self._command = command
         self._workers: dict[str, tuple[asyncio.subprocess.Process, asyncio.Task[None]]] = {}
 
     async def start(self, job: Job) -> None:
-        process = await asyncio.create_subprocess_exec(*arguments(job), stdout=asyncio.subprocess.PIPE)
+        process = await asyncio.create_subprocess_exec(*self._command(job), stdout=asyncio.subprocess.PIPE)
         self._workers[job.name] = (process, asyncio.create_task(self._listen(process)))
 
     async def _listen(self, process: asyncio.subprocess.Process) -> None:
