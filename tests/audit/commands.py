@@ -21,7 +21,7 @@ from segmenter.core.group import Announce, DropGroup, LoadGroup, UpdateGroup
 from segmenter.core.layout import LoadStream, UpdateStream
 from segmenter.core.letters import ListLetters, Purge, Redrive, Replay
 from segmenter.core.log import Record, Records, in_columns
-from segmenter.core.partition import Claim, Commit, Probe, Progress, Release
+from segmenter.core.partition import Claim, Commit, Progress, Release
 from segmenter.core.retention import Append, Trim
 from segmenter.core.survey import SurveyGroup, SurveyPartition
 from segmenter_redis.documents import config_from, group_from, progress_from
@@ -119,10 +119,6 @@ def _pairs(words: Iterator[bytes]) -> Words:
 def _place(field: bytes) -> Place:
     ordinal, _, key = field.partition(b":")
     return int(ordinal), key
-
-
-def _probe(slot: Slot, args: Words) -> Probe:
-    return Probe(slot, args[0].decode())
 
 
 def _append(slot: Slot, args: Words) -> Append:
@@ -227,7 +223,6 @@ _DECODERS: Mapping[str, Decoder] = {
         (DropPartition, _bare(DropPartition)),
         (LoadGroup, _bare(LoadGroup)),
         (LoadStream, _bare(LoadStream)),
-        (Probe, _probe),
         (Purge, _purge),
         (Redrive, _redrive),
         (Release, _release),

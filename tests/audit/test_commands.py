@@ -16,7 +16,7 @@ from segmenter.core.events import Asked
 from segmenter.core.group import Announce
 from segmenter.core.letters import Replay
 from segmenter.core.log import Record, format_position, parse_position
-from segmenter.core.partition import PartitionState, Release
+from segmenter.core.partition import PartitionState, Probe, Release
 from segmenter.core.retention import Append
 from segmenter.testing.agreement import Law
 from segmenter.testing.stateful import play
@@ -64,11 +64,14 @@ class Coded:
         self._law = Law()
 
     def execute(self, command: Command[Any, R]) -> R:
+        reply: R = self._law.execute(command if type(command) is Probe else self._back(command))  # which is no script
+        return reply
+
+    def _back(self, command: Command[Any, Any]) -> Command[Any, Any]:
         script, back = there_and_back(command)
         assert back == as_sent(command)
         self.scripts.add(script)
-        reply: R = self._law.execute(back)
-        return reply
+        return back
 
     def seen(self, slot: Slot, law: Law) -> tuple[Any, Any]:
         return self._law.state(slot), law.state(slot)

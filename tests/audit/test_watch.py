@@ -11,7 +11,8 @@ import pytest
 
 from segmenter.core.command import PartitionSlot
 from segmenter.core.creation import CreateLane, CreatePartition
-from segmenter.core.partition import Claim, Claimed, Commit, Probe, Progress, Released
+from segmenter.core.partition import Claim, Claimed, Commit, Progress, Released
+from segmenter.core.retention import Trim
 from segmenter_redis import RedisBackend
 from tests.audit.replay import Asked
 from tests.audit.scripts import UNFENCED, kept
@@ -85,7 +86,7 @@ def test_what_is_done_past_the_audit_is_noticed(server: Server) -> None:
     assert "read=3" in wrong
 
 
-WRONG = Watch(1, False, [("a server", [Asked(Probe(SLOT, "g"), Released(7), 7)])])
+WRONG = Watch(1, False, [("a server", [Asked(Trim(SLOT), Released(7), 7)])])
 ASKED = Watch(commands=3)
 SILENT = Watch()
 TAMPERED = Watch(tampered=True)
