@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from segmenter.errors import InvalidArgument
+from segmenter.runtime.intake import checked
 
 __all__ = ["Message", "Parse", "parser"]
 
@@ -20,7 +21,13 @@ SHOWN = {"stream", "partition", "id", "timestamp", "group", "attempts", "reason"
 
 
 def parser(key: str | None, *, objects: bool) -> Parse:
-    """Return what makes a message of a line: data under one key, ``KEY<tab>DATA``, or an object of JSON."""
+    """Return what makes a message of a line: data under one key, ``KEY<tab>DATA``, or an object of JSON.
+
+    Raises:
+        InvalidArgument, MessageTooLarge: the key of all of them cannot be.
+    """
+    if key is not None:
+        checked(key, b"")
     if objects:
         return lambda line: _from_object(line, key)
     if key is not None:
