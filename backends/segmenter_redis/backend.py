@@ -60,9 +60,9 @@ class RedisSession:
         after a commit *and a read* may overtake that commit; nobody commits and gives up a partition at once, since
         releasing it commits.
         """
+        self._keep_order(command)
         if isinstance(command, Probe):
             return cast("asyncio.Future[R]", self._probe(command))
-        self._flush_probes()  # they were started before
         request = Request(
             type(command).__name__, encode(command, self._keys), lambda raw: decode(command, raw), self._reply_timeout_s
         )
@@ -73,10 +73,15 @@ class RedisSession:
                 self._loop.call_soon(self._flush)
             self._commits.append((command, request))
         else:
-            if any(commit.slot == command.slot for commit, _ in self._commits):
-                self._flush()
             self._calls.start(request)
         return request.future
+
+    def _keep_order(self, command: Command[Any, Any]) -> None:
+        """Send what was started before in this turn, and must not be overtaken."""
+        if not isinstance(command, Commit) and any(commit.slot == command.slot for commit, _ in self._commits):
+            self._flush()
+        if not isinstance(command, Probe):
+            self._flush_probes()
 
     def read(self, read: Read) -> asyncio.Future[ReadReply]:
         """Start a read, behind the commits of this turn if the wire is free."""

@@ -57,10 +57,11 @@ class Prober:
             self._ties.wake()
 
     def _answered(self, holding: Holding, position: bytes, future: asyncio.Future[Probed | Gone]) -> None:
-        held = self._ties.holdings.at(holding.partition, holding.grant.epoch) is holding
-        if future.cancelled() or not held or holding.draining:
+        if future.cancelled():
             return
         error = future.exception()
+        if self._ties.holdings.at(holding.partition, holding.grant.epoch) is not holding or holding.draining:
+            return
         if error is None:
             self._judge(holding, position, future.result())
         elif isinstance(error, SegmenterError) and not (isinstance(error, BackendError) and error.retriable):
