@@ -195,7 +195,8 @@ class OffsetOutOfRange(StreamError):
 class LogTruncated(StreamError):
     """The server lost the end of a log: ``count`` messages after the id ``after``, up to the id ``until``.
 
-    All of them had been read for the group; whether they were handled is known to the handlers only.
+    All of them had been read for the group; whether they were handled is known to the handlers only. ``until`` is empty
+    if nobody remembers it: the last ones were finished ahead of others, in another process.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ from segmenter.core.command import Entry
 from segmenter.core.log import parse_position
 from segmenter.core.partition import Claimed, Progress
 
-__all__ = ["Cut", "Memory", "Seen", "cut_by_claim", "what_is_left"]
+__all__ = ["Cut", "Memory", "Seen", "cut_by_claim", "reaches_beyond", "what_is_left"]
 
 
 @frozen
@@ -24,7 +24,7 @@ class Cut:
     """The end of a log that is lost: ``count`` messages after one id, up to another."""
 
     after: bytes
-    until: bytes
+    until: bytes  # empty if nobody remembers it
     count: int
 
 
@@ -71,12 +71,28 @@ class Memory:
         return memory, lost
 
 
+def _ahead(grant: Claimed) -> int:
+    """The ordinal up to which something was finished ahead of the progress."""
+    return max([end for _, end in grant.progress.ranges], default=0)
+
+
+def reaches_beyond(grant: Claimed) -> bool:
+    """Whether the progress speaks of messages beyond the end of the log."""
+    return parse_position(grant.progress.offset) > parse_position(grant.end) or _ahead(grant) > grant.added
+
+
 def cut_by_claim(grant: Claimed, memory: Memory) -> Cut | None:
-    """Return what a claim shows to be lost: what was committed, or read before, lies beyond the end of the log."""
+    """Return what a claim shows to be lost: what was committed, or read before, lies beyond the end of the log.
+
+    Of what was finished ahead of the progress, the lane tells the ordinal and not the id.
+    """
     places = [Seen(grant.progress.offset, grant.progress.read), *memory.places]
     reached = max(places, key=lambda place: parse_position(place.position))
-    beyond = parse_position(reached.position) > parse_position(grant.end)
-    return Cut(grant.end, reached.position, reached.next - grant.added) if beyond else None
+    if parse_position(reached.position) <= parse_position(grant.end) and not reaches_beyond(grant):
+        return None
+    ahead = _ahead(grant)
+    until = reached.position if reached.next >= ahead else b""
+    return Cut(grant.end, until, max(reached.next, ahead) - grant.added)
 
 
 def what_is_left(grant: Claimed) -> Progress:
@@ -84,8 +100,10 @@ def what_is_left(grant: Claimed) -> Progress:
     progress = grant.progress
     if parse_position(progress.offset) > parse_position(grant.end):
         return Progress(grant.end, grant.added)
-    if grant.first <= progress.read:
-        return progress
-    left = tuple((max(start, grant.first), end) for start, end in progress.ranges if end > grant.first)
-    attempts = tuple((ordinal, count) for ordinal, count in progress.attempts if ordinal >= grant.first)
-    return Progress(progress.offset, grant.first, left, attempts)
+    gap = grant.first > progress.read
+    read, end = (grant.first if gap else progress.read), grant.added
+    spans = [(max(start, read), min(beyond, end)) for start, beyond in progress.ranges]
+    ranges = tuple([span for span in spans if span[0] < span[1]])
+    attempts = [(ordinal, count) for ordinal, count in progress.attempts if ordinal < end]
+    left = [(ordinal, count) for ordinal, count in attempts if not gap or ordinal >= read]
+    return Progress(progress.offset, read, ranges, tuple(left))

@@ -102,7 +102,7 @@ class Truncation:
     member: str
     partition: int
     after: str  # id of the last message that is left of what had been read
-    until: str  # id of the last message that had been read
+    until: str  # id of the last message that had been read; empty if nobody remembers it
     count: int
 
 

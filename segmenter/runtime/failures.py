@@ -182,9 +182,10 @@ def offset_out_of_range(slot: GroupSlot, gap: Gap) -> OffsetOutOfRange:
 def log_truncated(slot: GroupSlot, truncation: Truncation) -> LogTruncated:
     """The server lost the end of a log."""
     it = truncation
+    until = f", up to {it.until}" if it.until else ""
     return LogTruncated(
         f"the server lost the end of {_place(PartitionSlot(slot.stream, it.partition))}: {it.count} messages "
-        f"after {it.after}, up to {it.until}, which group {slot.group!r} had read; register again to go on with what "
+        f"after {it.after}{until}, which group {slot.group!r} had read; register again to go on with what "
         "is left, or with on_loss='continue' to go on without stopping",
         stream=slot.stream,
         group=slot.group,

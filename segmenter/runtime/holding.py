@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from segmenter.core.caution import Caution
 from segmenter.core.command import Crossing, Entry, PartitionSlot
-from segmenter.core.continuity import Cut, Memory, Seen, what_is_left
+from segmenter.core.continuity import Cut, Memory, Seen, reaches_beyond, what_is_left
 from segmenter.core.errands import Errands
 from segmenter.core.forward import Forward, Outgoing
 from segmenter.core.lanes import KeyLanes
@@ -81,7 +81,7 @@ class Holding:
         self._patience_s = patience_s
         self._group = group
         self._full = False
-        self._stored = self.lanes.version if grant.progress.offset == self.lanes.backlog.position else BEFORE_ANY
+        self._stored = BEFORE_ANY if reaches_beyond(grant) else self.lanes.version
         self._number = 0
         self._settled = Seen(grant.progress.offset, grant.progress.read)  # as stored
         self._pending: tuple[Commit, int] | None = None  # and the version it carries

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from segmenter.core.command import Entry
-from segmenter.core.continuity import Cut, Memory, Seen, cut_by_claim, what_is_left
-from segmenter.core.partition import Claimed, Progress
+from segmenter.core.continuity import Cut, Memory, Seen, cut_by_claim, reaches_beyond, what_is_left
+from segmenter.core.partition import Claimed, Progress, Ranges
 
 BEFORE = Seen(b"3-0", 3)  # three entries are settled
 
@@ -55,8 +55,8 @@ def test_both_places_may_have_lost_something() -> None:
     assert cut == Cut(b"5-0", b"9-0", 3)
 
 
-def claimed(offset: bytes, read: int, end: bytes, first: int, added: int) -> Claimed:
-    return Claimed(7, Progress(offset, read, ((6, 8), (9, 12)), ((10, 1),)), end, first, added, "born")
+def claimed(offset: bytes, read: int, end: bytes, first: int, added: int, ranges: Ranges = ()) -> Claimed:
+    return Claimed(7, Progress(offset, read, ranges, ((10, 1),)), end, first, added, "born")
 
 
 def test_a_claim_shows_that_progress_lies_beyond_the_end() -> None:
@@ -70,12 +70,28 @@ def test_a_claim_shows_that_what_was_read_lies_beyond_the_end() -> None:
     assert cut_by_claim(grant, Memory((Seen(b"5-0", 5), Seen(b"9-0", 9)))) == Cut(b"6-0", b"9-0", 3)
 
 
+def test_a_claim_shows_that_what_was_finished_ahead_lies_beyond_the_end() -> None:
+    """Otherwise the messages that get its ordinals would be passed over as finished. Only ordinals tell of it."""
+    grant = claimed(b"5-0", 5, b"7-0", 0, 7, ((6, 8), (9, 12)))
+    assert cut_by_claim(grant, Memory()) == Cut(b"7-0", b"", 5)
+    assert cut_by_claim(grant, Memory((Seen(b"13-0", 13),))) == Cut(b"7-0", b"13-0", 6)
+    assert reaches_beyond(grant)
+    assert what_is_left(grant) == Progress(b"5-0", 5, ((6, 7),))
+
+
+def test_what_was_finished_ahead_of_progress_beyond_the_end_is_lost_with_it() -> None:
+    grant = claimed(b"5-0", 5, b"3-0", 0, 3, ((6, 8),))
+    assert cut_by_claim(grant, Memory()) == Cut(b"3-0", b"", 5)
+    assert what_is_left(grant) == Progress(b"3-0", 3)
+
+
 def test_an_intact_log_shows_nothing() -> None:
-    grant = claimed(b"5-0", 5, b"9-0", 0, 9)
+    grant = claimed(b"5-0", 5, b"12-0", 0, 12, ((6, 8), (9, 12)))
     assert cut_by_claim(grant, Memory((Seen(b"9-0", 9),))) is None
+    assert not reaches_beyond(grant)
     assert what_is_left(grant) == grant.progress
 
 
 def test_after_a_gap_only_what_is_left_counts_as_finished_or_tried() -> None:
-    left = what_is_left(claimed(b"5-0", 5, b"20-0", 10, 20))
+    left = what_is_left(claimed(b"5-0", 5, b"20-0", 10, 20, ((6, 8), (9, 12))))
     assert left == Progress(b"5-0", 10, ((10, 12),), ((10, 1),))

@@ -154,6 +154,27 @@ async def test_a_message_that_comes_while_a_probe_is_answered_is_no_loss(world: 
         assert not [each for each in seen if isinstance(each, Lost)]
 
 
+@virtually
+async def test_what_was_finished_ahead_and_is_lost_is_not_taken_for_what_comes_in_its_place(world: World) -> None:
+    """An heir knows of it only what the lane tells: ordinals, that the next messages get."""
+    orders = await world.segmenter().register_stream("orders", partitions=1)
+    consumer = await world.segmenter().register_consumer("orders", group="g", session_timeout=1.0)
+    await orders.send_many([("k", b"0"), ("l", b"1"), ("m", b"2")])
+    _, *later = await consumer.read(timeout=1)
+    await consumer.ack(*later)
+    consumer.halt()
+    state = world.store.slots[SLOT]
+    shorter = evolve(state.log, entries=state.log.entries[:1], added=1, last=parse_position(state.log.entries[0][0]))
+    world.store.slots[SLOT] = evolve(state, log=shorter)
+    await world.worker("heir", on_loss="continue")
+    await world.until(lambda: any(isinstance(seen, Truncation) for _, _, seen in world.observed))
+    (seen,) = [seen for _, _, seen in world.observed if isinstance(seen, Truncation)]
+    assert (seen.count, seen.after, seen.until) == (2, shorter.entries[0][0].decode(), "")
+    await (await world.segmenter().get_stream("orders")).send_many([("l", b"new"), ("m", b"newer")])
+    await world.until(lambda: len(world.handled) >= 3)
+    assert world.by_key() == {"k": [b"0"], "l": [b"new"], "m": [b"newer"]}
+
+
 # --- sends ---
 
 

@@ -26,8 +26,8 @@ LOSSES = (
         "P7",
         CONTINUITY,
         core("continuity", "a_claim_shows_that_progress_lies_beyond_the_end"),
-        "reached.next - grant.added) if beyond else None",
-        "reached.next - grant.added) if False else None",
+        "<= parse_position(grant.end) and not reaches_beyond(grant):",
+        "<= parse_position(grant.end) or True:",
     ),
     Mutant(
         "progress beyond the end of the log is kept",
@@ -36,6 +36,14 @@ LOSSES = (
         fundamental("4_loud", "progress_that_speaks_of_messages_beyond_the_end_is_cut_to_the_end"),
         "if parse_position(progress.offset) > parse_position(grant.end):",
         "if False:",
+    ),
+    Mutant(
+        "what was finished ahead of the end counts for what comes in its place",
+        "P4 INV-4",
+        CONTINUITY,
+        fundamental("4_loud", "what_was_finished_ahead_and_is_lost_is_not_taken_for_what_comes_in_its_place"),
+        "(max(start, read), min(beyond, end))",
+        "(max(start, read), beyond)",
     ),
     Mutant(
         "messages dropped unread are not counted",
