@@ -99,7 +99,7 @@ class Shelves:
     async def _page(self, lane: PartitionSlot, shelf: Shelf, key: str | bytes | None, limit: int) -> list[Letter]:
         letters: list[Letter] = []
         while len(letters) < limit:
-            after, count = letters[-1].ordinal if letters else -1, min(LIMIT_PAGE, limit - len(letters))
+            after, count = letters[-1].ordinal if letters else None, min(LIMIT_PAGE, limit - len(letters))
             reply = await self._lifecycle.execute(
                 ListLetters(lane, self._slot.group, shelf, count, after, _encoded(key))
             )
@@ -107,7 +107,7 @@ class Shelves:
             letters += page
             if len(page) < count:
                 break
-        return letters
+        return letters[:limit]
 
     # --- parked messages --------------------------------------------------------------------------------------------
 
@@ -156,8 +156,7 @@ class Shelves:
             return sum([self._there(await self._lifecycle.execute(purge)).count for purge in everywhere])
         purged = 0
         for lane, some in self._by_lane(letters):
-            places = tuple([letter.place for letter in some])
-            purged += self._there(await self._lifecycle.execute(Purge(lane, self._slot.group, places))).count
+            purged += self._there(await self._lifecycle.execute(Purge(lane, self._slot.group, some))).count
         return purged
 
     def _by_lane(self, letters: Sequence[SetAside]) -> list[tuple[PartitionSlot, tuple[Letter, ...]]]:

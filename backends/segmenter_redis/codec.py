@@ -129,7 +129,8 @@ def _list_letters(command: ListLetters, keys: Keys) -> tuple[Sequence[str], Argu
     it = command
     parked, dead, _ = _aside_of(keys, it.slot, it.group)
     shelf = parked if it.shelf == "parked" else dead
-    return (*_lane_of(keys, it.slot), shelf), (it.group, it.count, it.after, *_maybe(it.key))
+    after = "" if it.after is None else it.after
+    return (*_lane_of(keys, it.slot), shelf), (it.group, it.count, after, *_maybe(it.key))
 
 
 def _redrive(command: Redrive, keys: Keys) -> tuple[Sequence[str], Arguments]:
@@ -143,14 +144,14 @@ def _replay(command: Replay, keys: Keys) -> tuple[Sequence[str], Arguments]:
     it = command
     words: list[bytes] = []
     for letter in it.letters:
-        words += (place_field(letter.place), letter.key, letter.data, letter.headers)
+        words += (place_field(letter.place), letter.entry_id, letter.key, letter.data, letter.headers)
     return (*_lane_of(keys, it.slot), keys.dead(it.slot, it.group)), (it.group, *words)
 
 
 def _purge(command: Purge, keys: Keys) -> tuple[Sequence[str], Arguments]:
     it = command
-    words: Arguments = [1] if it.places is None else [0, *map(place_field, it.places)]
-    return (*_lane_of(keys, it.slot), keys.dead(it.slot, it.group)), (it.group, *words)
+    words = [word for letter in it.letters or () for word in (place_field(letter.place), letter.entry_id)]
+    return (*_lane_of(keys, it.slot), keys.dead(it.slot, it.group)), (it.group, int(it.letters is None), *words)
 
 
 def _maybe(key: bytes | None) -> tuple[int, bytes]:

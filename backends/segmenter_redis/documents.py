@@ -124,5 +124,5 @@ def _pairs(pairs: tuple[tuple[int, int], ...]) -> bytes:
 def _pairs_from(text: bytes) -> tuple[tuple[int, int], ...]:
     if not text:
         return ()
-    halves = [pair.split(b"-") for pair in text.split(b",")]
-    return tuple([(int(low), int(high)) for low, high in halves])
+    halves = [pair.rpartition(b"-") for pair in text.split(b",")]  # the first may have a sign of its own
+    return tuple([(int(low), int(high)) for low, _, high in halves])

@@ -47,8 +47,9 @@ def _letter(field: bytes, value: bytes) -> Letter:
 
 
 def letters_from(flat: Sequence[bytes]) -> tuple[Letter, ...]:
-    """Return letters from fields and values."""
-    return tuple([_letter(*pair) for pair in zip(flat[::2], flat[1::2], strict=True)])
+    """Return letters from fields and values, in the order of the core."""
+    letters = [_letter(*pair) for pair in zip(flat[::2], flat[1::2], strict=True)]
+    return tuple(sorted(letters, key=lambda letter: letter.place))
 
 
 def requests_from(flat: Sequence[bytes]) -> tuple[Request, ...]:

@@ -7,12 +7,15 @@ does not reach it, and it is in exactly one place.
 
 Parked letters are taken up again by the partition's owner alone, since only it can keep them in order: whoever wants
 that leaves a **request** in the lane. Dead letters belong to no order; they are replayed to the end of the log.
+
+Letters outlive the log that they were copied from. When it has lost its end, ordinals come again, for other messages;
+so letters that would stand in their way get ordinals below those of any message.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Literal
 
 from attrs import evolve, frozen
@@ -33,6 +36,7 @@ __all__ = [
 LIMIT_ASIDE = 10_000  # letters of each shelf; at the limit the partition reads no further until some are gone
 LIMIT_REASON = 500  # characters of a reason
 LIMIT_TOKEN = 200  # characters of the token of a request
+LOWEST = -1  # no message has an ordinal below this one, which says that none is tried
 
 Shelf = Literal["parked", "dead"]
 Place = tuple[int, bytes]  # ordinal and key: where a letter lies on its shelf
@@ -116,15 +120,31 @@ class Aside:
             return self
         parked = _without(self.parked, moves.unpark)
         requests = tuple([request for request in self.requests if request not in moves.heeded])
-        return Aside(_with(parked, moves.park), _with(self.dead, moves.bury), requests)
+        return Aside(_with(parked, moves.park), _beside(self.dead, moves.bury), requests)
 
-    def parked_before(self, ordinal: int) -> Aside:
-        """Return it without what will be read once more from an ordinal on."""
-        return evolve(self, parked=tuple([letter for letter in self.parked if letter.ordinal < ordinal]))
+    def without_parked(self, ids: Container[bytes]) -> Aside:
+        """Return it without what was parked of these entries of the log."""
+        return evolve(self, parked=tuple([letter for letter in self.parked if letter.entry_id not in ids]))
 
-    def without_dead(self, places: Iterable[Place]) -> Aside:
-        """Return it without some dead letters."""
-        return evolve(self, dead=_without(self.dead, places))
+    def clear_of(self, ordinal: int) -> Aside:
+        """Return it with nothing parked from an ordinal on, where other messages will be.
+
+        If anything is, all that is parked goes below the ordinals of any message, and keeps its order.
+        """
+        last = max([letter.ordinal for letter in self.parked], default=LOWEST)
+        if last < ordinal:
+            return self
+        down = last - LOWEST + 1
+        return evolve(self, parked=tuple([evolve(letter, ordinal=letter.ordinal - down) for letter in self.parked]))
+
+    def still_dead(self, letters: Iterable[Letter]) -> list[Letter]:
+        """Return those of some dead letters that still are; in the place of one, another message may lie."""
+        ids = {letter.place: letter.entry_id for letter in self.dead}
+        return [letter for letter in letters if ids.get(letter.place) == letter.entry_id]
+
+    def without_dead(self, letters: Iterable[Letter]) -> Aside:
+        """Return it without some dead letters, all of which still are."""
+        return evolve(self, dead=_without(self.dead, [letter.place for letter in letters]))
 
     def asked(self, request: Request) -> Aside:
         """Return it with a request, in the place of one that stands for the same."""
@@ -142,6 +162,17 @@ class Aside:
 
 def _with(letters: tuple[Letter, ...], new: tuple[Letter, ...]) -> tuple[Letter, ...]:
     by_place = {letter.place: letter for letter in (*letters, *new)}
+    return tuple([by_place[place] for place in sorted(by_place)])
+
+
+def _beside(letters: tuple[Letter, ...], new: tuple[Letter, ...]) -> tuple[Letter, ...]:
+    """Put in new letters; one whose place another message has goes below all others, and below all messages."""
+    by_place = {letter.place: letter for letter in letters}
+    for letter in new:
+        there = letter
+        if by_place.get(letter.place, letter).entry_id != letter.entry_id:
+            there = evolve(letter, ordinal=min([LOWEST, *(ordinal for ordinal, _ in by_place)]) - 1)
+        by_place[there.place] = there
     return tuple([by_place[place] for place in sorted(by_place)])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import evolve, frozen
 
-from segmenter.core.aside import Aside, Letter, Place, Request, Shelf
+from segmenter.core.aside import Letter, Request, Shelf
 from segmenter.core.command import Command, Gone, PartitionSlot
 from segmenter.core.log import Record
 from segmenter.core.partition import Lane, PartitionState
@@ -18,7 +18,10 @@ def _lane(state: PartitionState | None, group: str) -> Lane | None:
 
 @frozen
 class Letters:
-    """A page of a shelf, by ordinal, and how many letters lie on it under the key that was asked for."""
+    """A page of a shelf, by ordinal, and how many letters lie on it under the key that was asked for.
+
+    It may be longer than was asked for: what has the ordinal of its last letter, after a loss, is not left behind.
+    """
 
     letters: tuple[Letter, ...]
     total: int
@@ -32,7 +35,7 @@ class ListLetters(Command[PartitionState, Letters | Gone]):
     group: str
     shelf: Shelf
     count: int
-    after: int = -1  # ordinal: the letters behind it
+    after: int | None = None  # ordinal: the letters behind it; all of them, if None
     key: bytes | None = None  # of all keys, if None
 
     def apply(self, state: PartitionState | None, now_us: int) -> tuple[PartitionState | None, Letters | Gone]:
@@ -41,7 +44,9 @@ class ListLetters(Command[PartitionState, Letters | Gone]):
             return state, Gone()
         shelf = lane.aside.parked if self.shelf == "parked" else lane.aside.dead
         matching = [letter for letter in shelf if self.key in (None, letter.key)]
-        page = [letter for letter in matching if letter.ordinal > self.after][: self.count]
+        behind = [letter for letter in matching if self.after is None or letter.ordinal > self.after]
+        last = {letter.ordinal for letter in behind[: self.count][-1:]}
+        page = [letter for n, letter in enumerate(behind) if n < self.count or letter.ordinal in last]
         return state, Letters(tuple(page), len(matching))
 
 
@@ -92,12 +97,11 @@ class Replay(Command[PartitionState, Replayed | Gone]):
         lane = _lane(state, self.group)
         if state is None or lane is None:
             return state, Gone()
-        dead = {letter.place for letter in lane.aside.dead}
-        sent = [letter for letter in self.letters if letter.place in dead]
+        sent = lane.aside.still_dead(self.letters)
         if not sent:
             return state, Replayed(0)
         records = [Record(letter.key, letter.data, letter.headers).fields for letter in sent]
-        log, aside = state.log.append(records, now_us), lane.aside.without_dead(letter.place for letter in sent)
+        log, aside = state.log.append(records, now_us), lane.aside.without_dead(sent)
         return evolve(state, log=log).with_lane(self.group, evolve(lane, aside=aside)), Replayed(len(sent))
 
 
@@ -114,12 +118,12 @@ class Purge(Command[PartitionState, Purged | Gone]):
 
     slot: PartitionSlot
     group: str
-    places: tuple[Place, ...] | None = None  # all of them, if None
+    letters: tuple[Letter, ...] | None = None  # all of them, if None
 
     def apply(self, state: PartitionState | None, now_us: int) -> tuple[PartitionState | None, Purged | Gone]:
         lane = _lane(state, self.group)
         if state is None or lane is None:
             return state, Gone()
-        left = Aside() if self.places is None else lane.aside.without_dead(self.places)
-        count = len(lane.aside.dead) - len(left.dead)
-        return state.with_lane(self.group, evolve(lane, aside=evolve(lane.aside, dead=left.dead))), Purged(count)
+        gone = lane.aside.dead if self.letters is None else lane.aside.still_dead(self.letters)
+        left = lane.aside.without_dead(gone)
+        return state.with_lane(self.group, evolve(lane, aside=left)), Purged(len(lane.aside.dead) - len(left.dead))

@@ -92,6 +92,11 @@ class Lane:
         progress, unclean = self.progress.tried(), self.unclean + 1
         return evolve(self, progress=progress, unclean=unclean, horizon=max(self.horizon, horizon))
 
+    def clear_of_what_comes(self, log: Log) -> Lane:
+        """Return it with nothing parked where messages will be: a log that has lost its end counts on from less."""
+        aside = self.aside.clear_of(log.added)
+        return self if aside is self.aside else evolve(self, aside=aside, progress=evolve(self.progress, attempts=()))
+
 
 @frozen
 class PartitionState:
@@ -183,7 +188,7 @@ class Claim(Command[PartitionState, Claimed | Held | Changed | Behind | Gone]):
         if state is None or lane is None:
             return state, Gone()
         if lane.claim == self.claim:
-            return state, self._granted(state, lane)
+            return self._granted(state, lane)
         if lane.generation > self.generation:
             return state, Behind(lane.generation)
         if lane.epoch != self.if_epoch:
@@ -202,15 +207,15 @@ class Claim(Command[PartitionState, Claimed | Held | Changed | Behind | Gone]):
             history=state.history,
             number=0,
         )
-        return state.with_lane(self.group, lane), self._granted(state, lane)
+        return self._granted(state, lane)
 
-    @staticmethod
-    def _granted(state: PartitionState, lane: Lane) -> Claimed:
-        log = state.log
+    def _granted(self, state: PartitionState, lane: Lane) -> tuple[PartitionState, Claimed]:
+        log, lane = state.log, lane.clear_of_what_comes(state.log)
         end = format_position(log.last)
         bounds = (end, log.first_ordinal, log.added)
         suspicion = (lane.unclean, lane.horizon)
-        return Claimed(lane.epoch, lane.progress, *bounds, state.incarnation, *suspicion, lane.aside.summary)
+        claimed = Claimed(lane.epoch, lane.progress, *bounds, state.incarnation, *suspicion, lane.aside.summary)
+        return state.with_lane(self.group, lane), claimed
 
 
 # --- progress -------------------------------------------------------------------------------------------------------
@@ -321,15 +326,17 @@ class Release(Command[PartitionState, Released | Fenced | Gone]):
         if self.window:
             lane = lane.suspected(state.log, self.window)
         if self.start:
-            lane = _moved_to(start_of(state.log, self.start), lane)
+            lane = _moved_to(start_of(state.log, self.start), lane, state.log)
         epoch = max(lane.epoch + 1, now_us)
         freed = evolve(lane, owner=None, epoch=epoch, claim="", number=0)
         return state.with_lane(self.group, freed), Released(epoch)
 
 
-def _moved_to(progress: Progress, lane: Lane) -> Lane:
-    """What is parked from there on will be read once more."""
-    return evolve(lane, progress=progress, unclean=0, horizon=0, aside=lane.aside.parked_before(progress.read))
+def _moved_to(progress: Progress, lane: Lane, log: Log) -> Lane:
+    """What is parked and in the log from there on will be read once more."""
+    again = {entry_id for entry_id, _ in log.after(progress.offset, len(log.entries))}
+    aside = lane.aside.without_parked(again).clear_of(progress.read)
+    return evolve(lane, progress=progress, unclean=0, horizon=0, aside=aside)
 
 
 @frozen

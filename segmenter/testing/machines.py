@@ -30,50 +30,29 @@ from segmenter.core.partition import Claim, Commit, Lane, PartitionState, Probe,
 from segmenter.core.retention import Append, Trim
 from segmenter.core.survey import SurveyGroup, SurveyPartition
 from segmenter.testing.agreement import Law, Terms, World, canonical, mapped
+from segmenter.testing.draws import (
+    ATTEMPTS,
+    BEYOND,
+    CALLERS,
+    EVENTS,
+    EVICTED,
+    GROUPS,
+    KEYS,
+    MEMBERS,
+    NUMBERS,
+    OUTSIDE,
+    PAIRS,
+    RECORDS,
+    SELDOM,
+    SOMETIMES,
+    TRYING,
+    WINDOWS,
+    letters,
+)
 
 CAPACITY = 6
 STALE = 5  # an epoch that never was
 FLOOR = 3_000_000_000_000_000  # an epoch above every clock
-BEYOND = b"9999999999999999-0"  # the end of every log
-OUTSIDE = [b"0-0", b"7", b"7-7", b"99999999999-0", BEYOND]  # places where no log has an entry
-
-MEMBERS = st.sampled_from(["m1", "m2", "m3"])
-CALLERS = st.sampled_from([None, None, None, "m1", "m2"])  # None: the owner, whoever it is
-EVICTED = st.sampled_from([None, None, "m1", "m2"])
-GROUPS = st.sampled_from(["a", "a", "b"])
-NUMBERS = st.sampled_from([0, 0, 0, 1])  # of a partition
-SOMETIMES = st.sampled_from([False] * 4 + [True])
-SELDOM = st.sampled_from([False] * 19 + [True])
-Ranges = tuple[tuple[int, int], ...]
-PAIRS: st.SearchStrategy[Ranges] = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=2).map(tuple)
-ATTEMPTS = st.dictionaries(st.integers(0, 9), st.integers(1, 9), max_size=2).map(lambda counts: sorted(counts.items()))
-TRYING = st.sampled_from([-1, -1, 0, 2, 9])
-WINDOWS = st.sampled_from([0, 0, 3, 100])
-RECORDS = st.builds(
-    Record,
-    key=st.sampled_from([b"", b"k", b"key \r\n\x00\xff"]),
-    data=st.sampled_from([b"", b"d", bytes(range(256))]),
-    headers=st.sampled_from([b"", b"", b"h"]),
-)
-KEYS = st.sampled_from([b"", b"k", b"key \r\n:\x00\xff"])
-LETTERS = st.builds(
-    Letter,
-    ordinal=st.integers(0, 9),
-    entry_id=st.just(b"7-7"),
-    key=KEYS,
-    data=st.sampled_from([b"", b"\n", bytes(range(256))]),
-    headers=st.sampled_from([b"", b"h\n"]),
-    attempts=st.integers(0, 5),
-    reason=st.sampled_from(["", "ValueError: \n\u20ac"]),
-)
-EVENTS: st.SearchStrategy[GroupEvent] = st.one_of(
-    st.builds(groups.Joined, member=MEMBERS),
-    st.builds(groups.Joined, member=MEMBERS, seat=st.just("seat"), immediate=st.booleans()),
-    st.builds(groups.Leaving, member=MEMBERS),
-    st.builds(groups.Left, member=MEMBERS),
-    st.sampled_from([groups.Balanced(), groups.Readied(), groups.Removing(), groups.CaughtUp(10**9)]),
-    st.sampled_from([groups.Paused(), groups.Resumed()]),
-)
 
 
 class Disagreement(AssertionError):
@@ -179,7 +158,7 @@ class PartitionsAgree(Agreement):
     def moves(self, slot: PartitionSlot, group: str) -> st.SearchStrategy[Moves]:
         """Something to set aside, mostly; and something of what is, to take back."""
         aside = self.lane(slot, group).aside
-        some = st.lists(LETTERS, max_size=2, unique_by=lambda letter: letter.place).map(tuple)
+        some = st.lists(letters(self.ids(slot)), max_size=2, unique_by=lambda letter: letter.place).map(tuple)
         return st.builds(
             Moves,
             park=some,
@@ -226,6 +205,19 @@ class LanesAgree(PartitionsAgree):
         epoch = STALE if stale else lane.epoch
         self.ask(Commit(slot, group, caller, epoch, max(0, lane.number + step), progress, moves))
 
+    @rule(number=NUMBERS, group=GROUPS, then=st.sampled_from(["stays", "is taken over", "moves"]), data=st.data())
+    def set_aside(self, number: int, group: str, then: str, data: st.DataObject) -> None:
+        """What becomes of letters that the log has, or has no more, when whoever set them aside goes on or goes."""
+        slot = self.slot(number)
+        lane = self.own(slot, group)
+        owner, moves = lane.owner or "nobody", data.draw(self.moves(slot, group))
+        progress = Progress(attempts=tuple(data.draw(ATTEMPTS)), trying=data.draw(TRYING))
+        self.ask(Commit(slot, group, owner, lane.epoch, lane.number + 1, progress, moves))
+        if then == "is taken over":
+            self.ask(Claim(slot, group, "an heir", lane.generation, lane.epoch, self.fresh(), evict=owner))
+        elif then == "moves":
+            self.ask(Release(slot, group, owner, lane.epoch, start=data.draw(self.starts(slot))))
+
     @rule(number=NUMBERS, to=NUMBERS, member=CALLERS, stale=SOMETIMES, data=st.data())
     def forward(self, number: int, to: int, member: str | None, stale: bool, data: st.DataObject) -> None:
         here, there = self.slot(number), self.slot(to)
@@ -257,16 +249,16 @@ class LanesAgree(PartitionsAgree):
 
     @rule(number=NUMBERS, group=GROUPS, shelf=st.sampled_from(["parked", "dead"]), key=KEYS | st.none(), data=st.data())
     def list_letters(self, number: int, group: str, shelf: Shelf, key: bytes | None, data: st.DataObject) -> None:
-        count, after = data.draw(st.integers(0, 3)), data.draw(st.integers(-1, 9))
+        count, after = data.draw(st.integers(0, 3)), data.draw(st.none() | st.integers(-3, 9))
         self.ask(ListLetters(self.slot(number), group, shelf, count, after, key))
 
     @rule(number=NUMBERS, group=GROUPS, again=st.booleans(), everything=SOMETIMES, data=st.data())
     def replay_or_purge(self, number: int, group: str, again: bool, everything: bool, data: st.DataObject) -> None:
         slot = self.slot(number)
         dead = self.lane(slot, group).aside.dead
-        letters = data.draw(_some_of([*dead, Letter(9, b"7-7", b"nobody", b"d")]))
-        places = None if everything else tuple(letter.place for letter in letters)
-        self.ask(Replay(slot, group, letters) if again else Purge(slot, group, places))
+        strangers = [Letter(9, b"7-7", b"nobody", b"d"), *(evolve(letter, entry_id=b"7-9") for letter in dead[:1])]
+        some = data.draw(_some_of([*dead, *strangers]))
+        self.ask(Replay(slot, group, some) if again else Purge(slot, group, None if everything else some))
 
     @rule(number=NUMBERS, group=GROUPS)
     def look(self, number: int, group: str) -> None:

@@ -105,15 +105,13 @@ def _lane(args: Words) -> tuple[str, str, int, int, Progress]:
 def _moves(args: Words) -> Moves:
     words = iter(args)
     unpark = tuple(_place(next(words)) for _ in range(int(next(words, 0))))
-    park, bury = letters_from(_pairs(words)), letters_from(_pairs(words))
-    heeded = _pairs(words)
-    # One by one, since together they would come in an order of their own.
-    requests = tuple(requests_from(heeded[at : at + 2])[0] for at in range(0, len(heeded), 2))
-    return Moves(park, bury, unpark, requests)
+    park, bury = (tuple(letters_from(pair)[0] for pair in _pairs(words)) for _ in range(2))
+    return Moves(park, bury, unpark, tuple(requests_from(pair)[0] for pair in _pairs(words)))
 
 
-def _pairs(words: Iterator[bytes]) -> Words:
-    return [next(words) for _ in range(2 * int(next(words, 0)))]
+def _pairs(words: Iterator[bytes]) -> list[Words]:
+    """Read one by one, since together they would come in an order of their own."""
+    return [(next(words), next(words)) for _ in range(int(next(words, 0)))]
 
 
 def _place(field: bytes) -> Place:
@@ -145,7 +143,7 @@ def _trim(slot: Slot, args: Words) -> Trim:
 def _list_letters(slot: Slot, args: Words, shelf: bytes) -> ListLetters:
     group, count, after, *key = args
     on = "parked" if shelf.endswith(b":parked") else "dead"
-    return ListLetters(slot, group.decode(), cast("Any", on), int(count), int(after), _maybe(*key))
+    return ListLetters(slot, group.decode(), cast("Any", on), int(count), int(after) if after else None, _maybe(*key))
 
 
 def _redrive(slot: Slot, args: Words) -> Redrive:
@@ -159,17 +157,19 @@ def _maybe(there: bytes, key: bytes) -> bytes | None:
 
 
 def _replay(slot: Slot, args: Words) -> Replay:
-    letters = [_letter(*args[at : at + 4]) for at in range(1, len(args), 4)]
+    letters = [_letter(*args[at : at + 5]) for at in range(1, len(args), 5)]
     return Replay(slot, args[0].decode(), tuple(letters))
 
 
-def _letter(field: bytes, key: bytes, data: bytes, headers: bytes) -> Letter:
-    return Letter(_place(field)[0], b"", key, data, headers)
+def _letter(field: bytes, entry_id: bytes, key: bytes, data: bytes, headers: bytes) -> Letter:
+    return Letter(_place(field)[0], entry_id, key, data, headers)
 
 
 def _purge(slot: Slot, args: Words) -> Purge:
-    group, everything, *places = args
-    return Purge(slot, group.decode(), None if everything == b"1" else tuple(map(_place, places)))
+    group, everything, *words = args
+    pairs = zip(words[::2], words[1::2], strict=True)
+    letters = [_letter(field, entry_id, _place(field)[1], b"", b"") for field, entry_id in pairs]
+    return Purge(slot, group.decode(), None if everything == b"1" else tuple(letters))
 
 
 # --- commands of a stream and of a group ------------------------------------------------------------------------------

@@ -10,11 +10,12 @@ from attrs import evolve
 from hypothesis import settings
 
 from segmenter import Durability
+from segmenter.core.aside import Letter
 from segmenter.core.command import Command, GroupSlot, PartitionSlot, Slot
 from segmenter.core.creation import CreateLane
 from segmenter.core.events import Asked
 from segmenter.core.group import Announce
-from segmenter.core.letters import Replay
+from segmenter.core.letters import Purge, Replay
 from segmenter.core.log import Record, format_position, parse_position
 from segmenter.core.partition import PartitionState, Probe, Release
 from segmenter.core.retention import Append
@@ -46,7 +47,9 @@ def as_sent(command: Command[Any, Any]) -> Command[Any, Any]:
     """The command without what is not sent, and with ids in full."""
     match command:
         case Replay(slot, group, letters):
-            return Replay(slot, group, tuple([evolve(it, entry_id=b"", attempts=0, reason="") for it in letters]))
+            return Replay(slot, group, tuple([evolve(it, attempts=0, reason="") for it in letters]))
+        case Purge(slot, group, letters) if letters is not None:
+            return Purge(slot, group, tuple([Letter(it.ordinal, it.entry_id, it.key, b"") for it in letters]))
         case CreateLane() | Release() if command.start[:1].isdigit():
             return evolve(command, start=format_position(parse_position(command.start)))
         case Append() if command.durability is not None:

@@ -19,7 +19,7 @@ from segmenter.core.creation import CreateLane
 from segmenter.core.group import Announce
 from segmenter.core.letters import ListLetters
 from segmenter.core.log import parse_position
-from segmenter.core.partition import Claim, Commit, PartitionState
+from segmenter.core.partition import Claim, Commit, PartitionState, Release
 from segmenter.core.retention import Append, Trim
 from segmenter.core.survey import SurveyPartition
 from segmenter.port import Backend
@@ -152,6 +152,43 @@ class LettersAsText(Store):
         return reply
 
 
+class LettersOverLetters(Store):
+    """A dead letter takes the place of whichever lies there."""
+
+    def apply(self, command: Any) -> Any:
+        if isinstance(command, Commit):
+            taken = {letter.place for letter in command.moves.bury}
+            state = self.slots[command.slot]
+            lane = state.lanes[command.group]
+            dead = tuple(letter for letter in lane.aside.dead if letter.place not in taken)
+            self.slots[command.slot] = state.with_lane(command.group, evolve(lane, aside=evolve(lane.aside, dead=dead)))
+        return super().apply(command)
+
+
+class LettersInTheWay(Store):
+    """What is parked stays where it lies, whatever has become of the log."""
+
+    def apply(self, command: Any) -> Any:
+        before = self.slots.get(command.slot)
+        reply = super().apply(command)
+        if isinstance(command, Claim) and isinstance(before, PartitionState):
+            aside, state = before.lanes[command.group].aside, self.slots[command.slot]
+            self.slots[command.slot] = state.with_lane(command.group, evolve(state.lanes[command.group], aside=aside))
+        return reply
+
+
+class MovesOverLetters(Store):
+    """Moving a group drops all that is parked."""
+
+    def apply(self, command: Any) -> Any:
+        reply = super().apply(command)
+        if isinstance(command, Release) and command.start:
+            state = self.slots[command.slot]
+            lane = state.lanes[command.group]
+            self.slots[command.slot] = state.with_lane(command.group, evolve(lane, aside=evolve(lane.aside, parked=())))
+        return reply
+
+
 class CreatesOnItsOwn(Store):
     """A claim makes the lane that it does not find."""
 
@@ -249,6 +286,9 @@ CAUGHT: list[tuple[type[Any], str]] = [
     (HalfACrossing, "a_message_is_settled_here_and_stands_there_or_that_is_refused"),
     (TrimsForTheFastest, "trimming_never_passes_the_slowest_group"),
     (LettersAsText, "letters_come_back_byte_for_byte"),
+    (LettersOverLetters, "a_dead_letter_leaves_another_message_in_its_place"),
+    (LettersInTheWay, "what_is_parked_beyond_the_end_goes_below_all_messages_and_keeps_its_order"),
+    (MovesOverLetters, "moving_a_group_drops_of_what_is_parked_what_will_be_read_once_more"),
     (CreatesOnItsOwn, "a_claim_of_an_absent_lane_creates_nothing"),
     (Backwards, "what_starts_in_one_turn_is_executed_in_order"),
     (TornByOthers, "what_several_append_at_once_stands_there_once_and_in_the_order_of_each"),

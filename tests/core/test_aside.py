@@ -50,6 +50,10 @@ class Shelved(Partition):
         heir = "b" if self.lane.owner == "a" else "a"
         return self.claim(heir, evict=self.lane.owner, window=window)
 
+    def copied(self, ordinal: int) -> Letter:
+        """What is in the log at an ordinal, as a letter."""
+        return evolve(letter(ordinal), entry_id=self.offset(ordinal + 1))
+
     @property
     def aside(self) -> Aside:
         aside: Aside = self.lane.aside
@@ -104,9 +108,10 @@ def test_a_release_sets_aside_what_the_last_commit_did_not() -> None:
 
 def test_moving_a_group_keeps_what_is_parked_before_the_new_place_and_all_that_is_dead() -> None:
     shelved = Shelved()
-    shelved.move(park=(letter(0), letter(2)), bury=(letter(3),))
+    first, third, fourth = (shelved.copied(ordinal) for ordinal in (0, 2, 3))
+    shelved.move(park=(first, third), bury=(fourth,))
     shelved.do(Release(SLOT, G, "a", shelved.lane.epoch, start=shelved.offset(1)))
-    assert shelved.aside == Aside(parked=(letter(0),), dead=(letter(3),))
+    assert shelved.aside == Aside(parked=(first,), dead=(fourth,))
 
 
 def test_letters_lie_in_the_order_of_the_log_and_keys_are_counted() -> None:
@@ -185,7 +190,7 @@ def test_replay_passes_over_what_is_no_dead_letter_any_more() -> None:
     """So a repetition sends nothing twice."""
     shelved = Shelved()
     shelved.move(park=(letter(2),), bury=(letter(0, headers=b"{}"), letter(1)))
-    assert shelved.do(Purge(SLOT, G, (letter(1).place, letter(2).place))) == Purged(1)
+    assert shelved.do(Purge(SLOT, G, (letter(1), letter(2)))) == Purged(1)
     replay = Replay(SLOT, G, (letter(0, headers=b"{}"), letter(1), letter(2)))
     assert shelved.do(replay) == Replayed(1)
     assert shelved.do(replay) == Replayed(0)

@@ -30,7 +30,8 @@ ONE_KEY = Request("redrive", b"k", "t")
 NAMES = st.from_regex(r"[A-Za-z0-9._-]{1,20}", fullmatch=True)
 COUNTS = st.integers(0, 2**53 - 1)
 PAIRS = st.lists(st.tuples(COUNTS, COUNTS), max_size=5).map(tuple)
-PROGRESS = st.builds(Progress, offset=st.just(b"1-2"), read=COUNTS, ranges=PAIRS, attempts=PAIRS)
+TRIED = st.lists(st.tuples(st.integers(-(2**53), 2**53), COUNTS), max_size=5).map(tuple)  # after a loss, below zero too
+PROGRESS = st.builds(Progress, offset=st.just(b"1-2"), read=COUNTS, ranges=PAIRS, attempts=TRIED)
 CONFIGS = st.builds(StreamConfig, NAMES, COUNTS, COUNTS, NAMES, hash_name=NAMES, layout=COUNTS)
 ASSIGNMENTS = st.lists(st.none() | NAMES, min_size=1, max_size=9)
 

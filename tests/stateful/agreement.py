@@ -112,8 +112,7 @@ class InRedis:
             list(itertools.chain(*self.client.hgetall(key(slot, group)).items()))
             for key in (self.keys.parked, self.keys.dead, self.keys.requests)
         ]
-        parked, dead = (tuple(sorted(letters_from(shelf), key=lambda letter: letter.place)) for shelf in flat[:2])
-        return Aside(parked, dead, requests_from(flat[2]))
+        return Aside(letters_from(flat[0]), letters_from(flat[1]), requests_from(flat[2]))
 
     def _group(self, slot: GroupSlot) -> GroupData | None:
         stored = self._hash(self.keys.document(slot))

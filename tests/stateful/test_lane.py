@@ -1,7 +1,11 @@
-"""A lane under all kinds of claims, commits and releases, repeated and late, and a server that forgets."""
+"""A lane under all kinds of claims, commits and releases, repeated and late, and a server that forgets.
+
+What is set aside is kept in mind by id: whatever becomes of the log, nothing of it is lost, and keys keep their order.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -11,11 +15,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from segmenter.core.aside import Aside, Letter, Moves, Request
-from segmenter.core.command import Command, PartitionSlot
+from segmenter.core.command import Command, Entry, PartitionSlot
+from segmenter.core.continuity import what_is_left
 from segmenter.core.creation import CreateLane, CreatePartition
 from segmenter.core.invariants import check_lane, check_trimming
 from segmenter.core.letters import Letters, ListLetters, Purge, Purged, Redrive, Replay, Replayed, Requested
-from segmenter.core.log import Record
+from segmenter.core.log import Record, parse_position
 from segmenter.core.partition import (
     NOT_TRYING,
     Changed,
@@ -34,41 +39,57 @@ from segmenter.core.retention import Append, Appended, Full, Trim
 SLOT = PartitionSlot("s", 0)
 GROUPS = ("billing", "shipping")
 MEMBERS = ("a", "b", "c")
-CALLERS = st.sampled_from((None, None, None, *MEMBERS))  # None: the owner
-CAPACITY = 6
+CALLERS = st.sampled_from((*[None] * 7, *MEMBERS))  # None: the owner
+CAPACITY = 12
 WHAT = ("redrive", "discard")
-LETTERS = st.builds(
-    lambda ordinal, key, reason: Letter(ordinal, b"1-0", key, b"%d" % ordinal, reason=reason),
-    ordinal=st.integers(0, 5),
-    key=st.sampled_from((b"a", b"b")),
-    reason=st.sampled_from(("", "again")),
-)
+KEYS = (b"a", b"b")
+ENDS = ("parked", "dead", "acked")
+
+
+def _ending(ends: dict[Letter, str], end: str) -> list[Letter]:
+    return [letter for letter in ends if ends[letter] == end]
 
 
 def _some(things: Any) -> st.SearchStrategy[tuple[Any, ...]]:
     return st.lists(st.sampled_from(things), max_size=2, unique=True).map(tuple) if things else st.just(())
 
 
+def key_of(entry_id: bytes) -> bytes:
+    """The log of this machine has one key for all; letters have two."""
+    return KEYS[parse_position(entry_id)[1] % 2]
+
+
+def shuffled(letters: Iterable[Letter]) -> dict[bytes, Letter]:
+    """By id, wherever they lie."""
+    return {letter.entry_id: evolve(letter, ordinal=0) for letter in letters}
+
+
 class Shelves:
-    """What a lane should have set aside: dictionaries by place."""
+    """What a lane should have set aside: by id, since places may change, in the order in which it was set aside.
+
+    A dead letter that was read once more, and died once more after a loss, may be there twice.
+    """
 
     def __init__(self) -> None:
-        self.parked: dict[tuple[int, bytes], Letter] = {}
-        self.dead: dict[tuple[int, bytes], Letter] = {}
+        self.parked: dict[bytes, Letter] = {}
+        self.dead: dict[bytes, Letter] = {}
         self.requests: dict[tuple[str, bytes | None], str] = {}  # -> token
 
-    def move(self, moves: Moves) -> None:
-        for place in moves.unpark:
-            self.parked.pop(place, None)
-        self.parked |= {letter.place: letter for letter in moves.park}
-        self.dead |= {letter.place: letter for letter in moves.bury}
+    def move(self, moves: Moves, before: Aside) -> None:
+        gone = shuffled(letter for letter in before.parked if letter.place in moves.unpark)
+        self.parked = {at: letter for at, letter in self.parked.items() if at not in gone} | shuffled(moves.park)
+        self.dead |= shuffled(moves.bury)
         for request in moves.heeded:
             if self.requests.get((request.what, request.key)) == request.token:
                 del self.requests[request.what, request.key]
 
     def check(self, aside: Aside) -> None:
-        assert aside.parked == tuple(self.parked[place] for place in sorted(self.parked))
-        assert aside.dead == tuple(self.dead[place] for place in sorted(self.dead))
+        assert shuffled(aside.parked) == self.parked
+        assert len(aside.parked) == len(self.parked), "a letter is in two places"
+        for key in KEYS:
+            ids = [letter.entry_id for letter in aside.parked if letter.key == key]
+            assert ids == [at for at in self.parked if key_of(at) == key], "a key has lost its order"
+        assert shuffled(aside.dead).keys() == self.dead.keys()
         assert {(request.what, request.key): request.token for request in aside.requests} == self.requests
 
 
@@ -135,7 +156,8 @@ class LaneMachine(RuleBasedStateMachine):
             replaced = lane.owner not in (None, member)
             assert reply.unclean == lane.unclean + replaced
             counted = sum(count for _, count in reply.progress.attempts) - sum(n for _, n in lane.progress.attempts)
-            assert counted == (replaced and lane.progress.trying != NOT_TRYING), "an attempt that nobody made"
+            if self._lane(group).aside.parked == lane.aside.parked:  # else all attempts are forgotten
+                assert counted == (replaced and lane.progress.trying != NOT_TRYING), "an attempt that nobody made"
             assert reply.progress.trying == NOT_TRYING
             assert self._do(command) == reply, "the repeated claim got another answer"
         else:
@@ -144,35 +166,59 @@ class LaneMachine(RuleBasedStateMachine):
 
     def _owner(self, group: str) -> str:
         """The owner, whoever it is: hardly any commit would go through otherwise."""
-        lane = self._lane(group)
-        if lane.owner is None:
-            self.tokens += 1
-            self._do(Claim(SLOT, group, "a", 1, lane.epoch, f"t{self.tokens}"))
-        owner: str = self._lane(group).owner
-        return owner
+        owner: str | None = self._lane(group).owner
+        if owner is None:
+            self._claim_anew(group, "a")
+        return owner or "a"
+
+    def _claim_anew(self, group: str, member: str) -> Any:
+        self.tokens += 1
+        return self._do(Claim(SLOT, group, member, 1, self._lane(group).epoch, f"t{self.tokens}"))
 
     @rule(target=commands, group=st.sampled_from(GROUPS), member=CALLERS, data=st.data())
     def commit(self, group: str, member: str | None, data: st.DataObject) -> Command[PartitionState, Any]:
         assert self.state is not None
         member = member or self._owner(group)
+        held = self._known(group, data)
+        if not self.state.log.after(held.offset, 1):  # or most commits would have nothing to say
+            self.append(2, drop=False)
         lane, log = self._lane(group), self.state.log
-        ahead = log.after(lane.progress.offset, 3)
-        steps = data.draw(st.integers(0, len(ahead)))
-        offset = ahead[steps - 1][0] if steps else lane.progress.offset
-        read = max(lane.progress.read, log.first_ordinal) + steps if steps else lane.progress.read
+        ahead = log.after(held.offset, 3)
+        first = max(held.read, log.first_ordinal)
+        steps = data.draw(st.sampled_from(range(len(ahead), -1, -1)))
+        offset = ahead[steps - 1][0] if steps else held.offset
+        read = first + steps if steps else held.read
         trying = data.draw(st.sampled_from((NOT_TRYING, NOT_TRYING, read)))
-        progress = Progress(offset, read, attempts=lane.progress.attempts, trying=trying)
-        command = Commit(SLOT, group, member, lane.epoch, lane.number + 1, progress, self._moves(group, data))
+        progress = Progress(offset, read, attempts=held.attempts, trying=trying)
+        moves = self._moves(group, first, ahead[:steps], data)
+        command = Commit(SLOT, group, member, lane.epoch, lane.number + 1, progress, moves)
         self._commit(command)
         return command
 
-    def _moves(self, group: str, data: st.DataObject) -> Moves:
-        some = st.lists(LETTERS, max_size=2, unique_by=lambda letter: letter.place).map(tuple)
-        shelves = self.shelves[group]
-        requests = [Request(what, key, token) for (what, key), token in shelves.requests.items()]  # type: ignore[arg-type]
+    def _known(self, group: str, data: st.DataObject) -> Progress:
+        """From where an owner goes on; one that may find out that something is lost then claims anew."""
+        lane = self._lane(group)
+        assert self.state is not None
+        lost = parse_position(lane.progress.offset) > self.state.log.last or lane.history != self.state.history
+        if lane.owner is not None and lost and data.draw(st.sampled_from((True, True, True, False))):
+            left = what_is_left(self._claim_anew(group, lane.owner))
+            self._do(Commit(SLOT, group, lane.owner, self._lane(group).epoch, 1, left))
+        progress: Progress = self._lane(group).progress
+        return progress
+
+    def _moves(self, group: str, first: int, done: Sequence[Entry], data: st.DataObject) -> Moves:
+        """Each message that is done with may be parked or dead; and something becomes of letters that were parked."""
+        letters = [Letter(first + n, at, key_of(at), at) for n, (at, _) in enumerate(done)]
+        ends = {letter: data.draw(st.sampled_from(ENDS)) for letter in letters}
+        taken_up = data.draw(_some(self._lane(group).aside.parked))
+        again = {letter: data.draw(st.sampled_from(ENDS)) for letter in taken_up}
+        requests = [Request(what, key, token) for (what, key), token in self.shelves[group].requests.items()]  # type: ignore[arg-type]
         stale = [*requests, Request("redrive", b"a", "an earlier one")]
         return Moves(
-            data.draw(some), data.draw(some), data.draw(_some(sorted(shelves.parked))), data.draw(_some(stale))
+            park=(*_ending(ends, "parked"), *(evolve(letter, reason="again") for letter in _ending(again, "parked"))),
+            bury=(*_ending(ends, "dead"), *_ending(again, "dead")),
+            unpark=tuple(letter.place for letter in taken_up if again[letter] != "parked"),
+            heeded=data.draw(_some(stale)),
         )
 
     def _commit(self, command: Commit) -> None:
@@ -180,7 +226,7 @@ class LaneMachine(RuleBasedStateMachine):
         reply = self._do(command)
         if isinstance(reply, Committed):
             if command.number > lane.number:
-                self.shelves[command.group].move(command.moves)
+                self.shelves[command.group].move(command.moves, lane.aside)
             assert (lane.owner, lane.epoch) == (command.member, command.epoch)
             self.committed.add((command.group, command.member, command.epoch))
             assert (
@@ -216,10 +262,12 @@ class LaneMachine(RuleBasedStateMachine):
         return command
 
     def _moved_to(self, group: str, command: Release) -> None:
-        """What is parked from the new place on will be read once more."""
+        """What is parked and in the log from the new place on will be read once more."""
         if command.start:
-            shelves, read = self.shelves[group], self._lane(group).progress.read
-            shelves.parked = {place: letter for place, letter in shelves.parked.items() if place[0] < read}
+            assert self.state is not None
+            shelves, log = self.shelves[group], self.state.log
+            again = {at for at, _ in log.after(self._lane(group).progress.offset, len(log.entries))}
+            shelves.parked = {at: letter for at, letter in shelves.parked.items() if at not in again}
 
     # --- what others do with what is set aside ----------------------------------------------------------------------
 
@@ -232,26 +280,26 @@ class LaneMachine(RuleBasedStateMachine):
 
     def _redrive(self, command: Redrive) -> None:
         request, shelves = command.request, self.shelves[command.group]
-        concerned = [place for place in shelves.parked if request.key in (None, place[1])]
+        concerned = [at for at in shelves.parked if request.key in (None, key_of(at))]
         assert self._do(command) == Requested(len(concerned))
         if concerned:
-            shelves.requests[request.what, request.key] = request.token
+            standing = shelves.requests.get((request.what, request.key))
+            stands = request.in_place_of(evolve(request, token=standing)) if standing else request
+            shelves.requests[request.what, request.key] = stands.token
 
     @rule(target=commands, group=st.sampled_from(GROUPS), again=st.booleans(), data=st.data())
     def replay_or_purge(self, group: str, again: bool, data: st.DataObject) -> Command[PartitionState, Any]:
-        dead = self.shelves[group].dead
-        places = data.draw(_some(sorted(dead)))
-        letters = tuple(dead[place] for place in places)
-        command: Replay | Purge = Replay(SLOT, group, letters) if again else Purge(SLOT, group, places)
+        letters = data.draw(_some(self._lane(group).aside.dead))
+        command: Replay | Purge = Replay(SLOT, group, letters) if again else Purge(SLOT, group, letters)
         self._dispose(command)
         return command
 
     def _dispose(self, command: Replay | Purge) -> None:
         """Whatever of them is still dead goes, once; and what is replayed stands at the end of the log."""
         assert self.state is not None
-        dead, added = self.shelves[command.group].dead, self.state.log.added
-        named = [letter.place for letter in command.letters] if isinstance(command, Replay) else command.places or ()
-        gone = [dead.pop(place) for place in named if place in dead]
+        dead, added = self._lane(command.group).aside.dead, self.state.log.added
+        gone = [letter for letter in command.letters or () if letter in dead]
+        self.shelves[command.group].dead = shuffled(letter for letter in dead if letter not in gone)
         if isinstance(command, Replay):
             assert self._do(command) == Replayed(len(gone))
             assert self.state.log.added == added + len(gone)
@@ -260,12 +308,12 @@ class LaneMachine(RuleBasedStateMachine):
         else:
             assert self._do(command) == Purged(len(gone))
 
-    @rule(group=st.sampled_from(GROUPS), count=st.integers(0, 3), after=st.integers(-1, 5))
+    @rule(group=st.sampled_from(GROUPS), count=st.integers(0, 3), after=st.integers(-3, 5))
     def look(self, group: str, count: int, after: int) -> None:
         reply = self._do(ListLetters(SLOT, group, "parked", count, after, b"a"))
         assert isinstance(reply, Letters)
-        of_key = [place for place in sorted(self.shelves[group].parked) if place[1] == b"a"]
-        assert [letter.place for letter in reply.letters] == [place for place in of_key if place[0] > after][:count]
+        of_key = [letter for letter in self._lane(group).aside.parked if letter.key == b"a"]
+        assert list(reply.letters) == [letter for letter in of_key if letter.ordinal > after][:count]
         assert reply.total == len(of_key)
 
     @invariant()
@@ -292,6 +340,20 @@ class LaneMachine(RuleBasedStateMachine):
     @rule()
     def trim(self) -> None:
         self._do(Trim(SLOT))
+
+    @rule(group=st.sampled_from(GROUPS), count=st.integers(1, 5), noticed=st.booleans(), data=st.data())
+    def cut(self, group: str, count: int, noticed: bool, data: st.DataObject) -> None:
+        """Somebody cuts the end off the log; what comes later has later ids, and the same ordinals."""
+        self.commit(group, None, data)
+        assert self.state is not None
+        log = self.state.log
+        left = log.entries[:-count]
+        last = parse_position(left[-1][0]) if left else (0, 0)
+        lost = len(log.entries) - len(left)
+        self.state = evolve(self.state, log=evolve(log, entries=left, added=log.added - lost, last=last))
+        self.now_us += 1_000
+        if noticed:
+            self.commit(group, None, data)
 
     @rule()
     def remember(self) -> None:

@@ -4,7 +4,9 @@
 --@include partition
 --@include lane
 --@include history
+--@include places
 --@include aside
+--@include clear
 --@include suspicion
 local log_key, meta, lanes, parked, dead, requests = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local group, member, generation, if_epoch, claim, evict, floor, window =
@@ -25,6 +27,8 @@ if lane.claim ~= claim then
     trying = '-1',
   })
 end
+-- A log that lost its end counts on from less.
+if clear(parked, log.added) then change_lane(lanes, group, lane, {attempts = ''}) end
 local reply = {
   'Claimed', lane.epoch, lane.offset, lane.read, lane.ranges, lane.attempts, lane.trying, log.last, log.first, log.added,
   lane.incarnation, lane.unclean, lane.horizon, redis.call('HLEN', dead),

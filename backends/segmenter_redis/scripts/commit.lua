@@ -4,6 +4,7 @@
 --@include partition
 --@include lane
 --@include history
+--@include places
 --@include aside
 local MOVES = 10 -- where they begin, if there are any
 --@include settle

@@ -5,7 +5,9 @@
 --@include partition
 --@include lane
 --@include history
+--@include places
 --@include aside
+--@include clear
 --@include suspicion
 local MOVES = 13 -- where they begin, if there are any
 --@include settle
@@ -16,10 +18,11 @@ local group, member, epoch, number = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local progress = {offset = ARGV[5], read = ARGV[6], ranges = ARGV[7], attempts = ARGV[8], trying = ARGV[9]}
 local evict, start, window = ARGV[10], ARGV[11], tonumber(ARGV[12])
 
--- What is parked from an ordinal on will be read once more.
-local function unpark_from(ordinal)
+-- What is parked and in the log behind an id will be read once more.
+local function unpark_behind(offset)
   for _, field in ipairs(redis.call('HKEYS', parked)) do
-    if tonumber(field:match('^%d+')) >= ordinal then redis.call('HDEL', parked, field) end
+    local id = id_of(redis.call('HGET', parked, field))
+    if later(id, offset) and redis.call('XRANGE', log_key, id, id)[1] then redis.call('HDEL', parked, field) end
   end
 end
 
@@ -35,7 +38,8 @@ if start ~= '' then
   change_lane(lanes, group, lane, {
     offset = offset, read = read, ranges = '', attempts = '', trying = '-1', unclean = '0', horizon = '0',
   })
-  unpark_from(tonumber(read))
+  unpark_behind(offset)
+  clear(parked, tonumber(read))
 end
 -- The epoch rises even where nobody owned it, so that a claim still under way fails.
 change_lane(lanes, group, lane, {owner = '', epoch = risen(tonumber(lane.epoch) + 1), claim = '', number = '0'})

@@ -16,8 +16,10 @@ KEYS = [b"", b"k", b"a:b", b"1:2:", b"a\nb\r\n", b"\x00\xff\xfe", "ключ {}%d
 REDRIVE = Request("redrive", None, "t1")
 
 
-def letter(ordinal: int, key: bytes = b"k", **more: Any) -> Letter:
-    return Letter(ordinal, b"%d-0" % (ordinal + 1), key, b"%d" % ordinal, **more)
+def letter(ordinal: int, key: bytes = b"k", data: bytes = b"", **more: Any) -> Letter:
+    """Of a message that is in no log: one of its own for each data."""
+    data = data or b"%d" % ordinal
+    return evolve(Letter(ordinal, b"%d-%d" % (ordinal + 99, len(data)), key, data), **more)
 
 
 async def own(place: Place) -> int:
@@ -69,7 +71,7 @@ class Shelves(Suite):
         for number in range(6):
             await move(place, epoch, number + 1, park=tuple(letters[number * 500 : (number + 1) * 500]))
         seen: list[Letter] = []
-        while some := await page(place, count=700, after=seen[-1].ordinal if seen else -1):
+        while some := await page(place, count=700, after=seen[-1].ordinal if seen else None):
             seen += some
         assert seen == letters
         assert len(await page(place, key=b"k1")) == 1_000
@@ -104,6 +106,91 @@ class Shelves(Suite):
             await place.ask(Redrive(ORDERS, "a", evolve(REDRIVE, token=f"u{number}")))
         assert [len(request.token) for request in (await place.probe()).requests] == [LIMIT_TOKEN]
 
+    # --- a log that has lost its end ----------------------------------------------------------------------------------
+
+    @conforms
+    async def test_what_is_parked_beyond_the_end_goes_below_all_messages_and_keeps_its_order(
+        self, place: Place
+    ) -> None:
+        """Ordinals come again: what is sent later would take its places, or come before it."""
+        epoch = await own(place)
+        far, tried = (letter(n) for n in (100, 12, 2, 1)), Progress(attempts=((2, 3),))
+        await place.ask(Commit(ORDERS, "a", "m1", epoch, 1, tried, Moves(park=tuple(far))))
+        claim = Claim(ORDERS, "a", "m2", 1, epoch, "c2", evict="m1")
+        taken = await place.ask(claim)
+        assert isinstance(taken, Claimed)
+        assert (taken.progress, taken.aside) == (Progress(), Summary(((b"k", 4),)))
+        assert [(each.ordinal, each.data) for each in await page(place)] == [
+            (-101, b"1"),
+            (-100, b"2"),
+            (-90, b"12"),
+            (-2, b"100"),
+        ]
+        again = Progress(attempts=((-90, 2), (0, 1)))
+        await place.ask(Commit(ORDERS, "a", "m2", taken.epoch, 1, again, Moves(park=(letter(3),))))
+        repeated = await place.ask(claim)
+        assert isinstance(repeated, Claimed)
+        assert (repeated.progress, repeated.aside) == (Progress(), Summary(((b"k", 5),)))
+        assert [each.data for each in await page(place)] == [b"1", b"2", b"12", b"100", b"3"]
+        assert (await page(place))[-1].ordinal == -2
+        assert await page(place, after=-7) == (evolve(letter(3), ordinal=-2),)
+        assert await place.ask(Redrive(ORDERS, "a", Request("redrive", b"k", "t"))) == Requested(5)
+
+    @conforms
+    async def test_an_attempt_that_ended_its_process_is_counted_below_all_messages_too(self, place: Place) -> None:
+        epoch = await own(place)
+        tried = Progress(attempts=((-3, 1), (-2, 4), (1, 2)), trying=-3)
+        await place.ask(Commit(ORDERS, "a", "m1", epoch, 1, tried, Moves(park=(letter(-3), letter(-2)))))
+        taken = await place.ask(Claim(ORDERS, "a", "m2", 1, epoch, "c2", evict="m1"))
+        assert isinstance(taken, Claimed)
+        assert taken.progress == Progress(attempts=((-3, 2), (-2, 4), (1, 2)))
+
+    @conforms
+    async def test_a_dead_letter_leaves_another_message_in_its_place(self, place: Place) -> None:
+        epoch = await own(place)
+        old, new, newest = letter(0), letter(0, data=b"new"), letter(0, data=b"newest")
+        await move(place, epoch, 1, bury=(old, letter(1), letter(2, b"l")))
+        await move(place, epoch, 2, bury=(letter(-4, b"l"), new, letter(-9), newest, evolve(old, attempts=2)))
+        dead = await page(place, "dead")
+        assert [(each.ordinal, each.data) for each in dead] == [
+            (-10, b"newest"),
+            (-9, b"-9"),
+            (-5, b"new"),
+            (-4, b"-4"),
+            (0, b"0"),
+            (1, b"1"),
+            (2, b"2"),
+        ]
+        assert dead[4].attempts == 2
+        for command in (Replay(ORDERS, "a", (new,)), Purge(ORDERS, "a", (new,))):
+            assert (await place.ask(command)) in (Replayed(0), Purged(0)), "another one lies in its place"
+        assert await place.ask(Replay(ORDERS, "a", (dead[0], old))) == Replayed(2)
+        assert await place.ask(Purge(ORDERS, "a", (dead[2],))) == Purged(1)
+
+    @conforms
+    async def test_a_page_leaves_nothing_behind_that_has_the_ordinal_of_its_last_letter(self, place: Place) -> None:
+        epoch = await own(place)
+        dead = (letter(0), letter(1, b"k"), letter(1, b"l"), letter(1, b"m"), letter(2))
+        await move(place, epoch, 1, bury=dead)
+        assert await page(place, "dead", 2) == dead[:4]
+        assert await page(place, "dead", 2, after=1) == dead[4:]
+        assert await page(place, "dead", 0) == ()
+
+    @conforms
+    async def test_moving_a_group_drops_of_what_is_parked_what_will_be_read_once_more(self, place: Place) -> None:
+        epoch = await own(place)
+        first, second, third = [entry[0] for entry in await place.entries()]
+        there = [letter(n, entry_id=entry_id) for n, entry_id in enumerate((first, second, third))]
+        lost = [letter(n, b"l", entry_id=second + b"7") for n in (1, 2)]
+        await move(place, epoch, 1, park=(*there, *lost))
+        moved = await place.ask(Release(ORDERS, "a", "m1", epoch, start=first))
+        assert isinstance(moved, Released)
+        assert [(each.ordinal, each.data, each.key) for each in await page(place)] == [
+            (-4, b"0", b"k"),
+            (-3, b"1", b"l"),
+            (-2, b"2", b"l"),
+        ]
+
     # --- moved once, by the owner -------------------------------------------------------------------------------------
 
     @conforms
@@ -134,7 +221,7 @@ class Shelves(Suite):
             [b"k", KEYS[5], b"d", b"0"],
             [b"k", b"k", b"d", b"1", b"h", b"h"],
         ]
-        assert await place.ask(Purge(ORDERS, "a", (letters[0].place,))) == Purged(0)
+        assert await place.ask(Purge(ORDERS, "a", letters[:1])) == Purged(0)
         assert await place.ask(Purge(ORDERS, "a")) == Purged(1)
 
     @conforms

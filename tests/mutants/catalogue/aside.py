@@ -7,10 +7,15 @@ from tests.mutants.mutant import Mutant, conformance, core, explored, fundamenta
 __all__ = ["ASIDE"]
 
 LANES = "segmenter/core/lanes.py"
+SCRIPTS = "backends/segmenter_redis/scripts"
 
 
 def aside(name: str) -> str:
     return fundamental("8_set_aside", name)
+
+
+def lost(name: str) -> str:
+    return fundamental("8_aside_after_a_loss", name)
 
 
 ASIDE = (
@@ -139,8 +144,8 @@ ASIDE = (
         "P5",
         "segmenter/core/letters.py",
         aside("dead_letters_are_replayed_to_the_end_and_purged"),
-        "if letter.place in dead]",
-        "]",
+        "sent = lane.aside.still_dead(self.letters)",
+        "sent = list(self.letters)",
     ),
     Mutant(
         "message that is tried before its mark is stored",
@@ -187,8 +192,81 @@ ASIDE = (
         "P6",
         "segmenter/core/partition.py",
         aside("moving_a_group_forgets_what_is_parked_behind_the_new_place"),
-        "aside=lane.aside.parked_before(progress.read)",
-        "aside=lane.aside",
+        "without_parked(again)",
+        "without_parked(())",
+    ),
+    # --- after a loss
+    Mutant(
+        "claim that leaves what is parked where messages will be",
+        "P1 P6 INV-5",
+        "segmenter/core/partition.py",
+        lost("what_is_parked_is_not_overwritten_by_what_gets_its_ordinal"),
+        "aside = self.aside.clear_of(log.added)",
+        "aside = self.aside",
+    ),
+    Mutant(
+        "claim that leaves what is parked where messages will be, in Redis",
+        "P1 P6 INV-5",
+        f"{SCRIPTS}/claim.lua",
+        conformance("what_is_parked_beyond_the_end_goes_below_all_messages_and_keeps_its_order"),
+        "if clear(parked, log.added) then",
+        "if false then",
+    ),
+    Mutant(
+        "dead letter in the place of another message",
+        "P6 INV-5",
+        "segmenter/core/aside.py",
+        lost("a_dead_letter_is_not_overwritten_by_one_of_the_same_ordinal"),
+        "if by_place.get(letter.place, letter).entry_id != letter.entry_id:",
+        "if False:",
+    ),
+    Mutant(
+        "dead letter in the place of another message, in Redis",
+        "P6 INV-5",
+        f"{SCRIPTS}/lib/aside.lua",
+        conformance("a_dead_letter_leaves_another_message_in_its_place"),
+        "if lying and id_of(lying) ~= id_of(letter) then",
+        "if false then",
+    ),
+    Mutant(
+        "move of a group that drops what nobody will read again",
+        "P6 INV-5",
+        "segmenter/core/partition.py",
+        lost("moving_a_group_forgets_only_what_will_be_read_once_more"),
+        "again = {entry_id for entry_id, _ in log.after(progress.offset, len(log.entries))}",
+        "again = {letter.entry_id for letter in lane.aside.parked if letter.ordinal >= progress.read}",
+    ),
+    Mutant(
+        "move of a group that drops what nobody will read again, in Redis",
+        "P6 INV-5",
+        f"{SCRIPTS}/release.lua",
+        conformance("moving_a_group_drops_of_what_is_parked_what_will_be_read_once_more"),
+        " and redis.call('XRANGE', log_key, id, id)[1]",
+        "",
+    ),
+    Mutant(
+        "move of a group that leaves what is parked where messages will be",
+        "P6 INV-5",
+        "segmenter/core/partition.py",
+        core("aside_after_a_loss", "moving_a_group_keeps_what_the_log_no_longer_has_and_puts_it_first"),
+        ".clear_of(progress.read)",
+        "",
+    ),
+    Mutant(
+        "dead letter that is replayed or purged for another in its place",
+        "P6 INV-5",
+        "segmenter/core/aside.py",
+        core("aside_after_a_loss", "a_dead_letter_is_named_with_the_id_of_its_message"),
+        "if ids.get(letter.place) == letter.entry_id]",
+        "if letter.place in ids]",
+    ),
+    Mutant(
+        "dead letter that is replayed or purged for another in its place, in Redis",
+        "P6 INV-5",
+        f"{SCRIPTS}/lib/dead.lua",
+        conformance("a_dead_letter_leaves_another_message_in_its_place"),
+        "letter and id_of(letter) == id and ",
+        "",
     ),
     # --- forwarding
     Mutant(

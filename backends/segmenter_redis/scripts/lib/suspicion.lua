@@ -5,7 +5,7 @@ end
 -- The attempts, "ordinal-count" in the order of ordinals, with one more of an ordinal.
 local function tried(attempts, ordinal)
   local counts, ordinals, pairs_ = {[ordinal] = 1}, {ordinal}, {}
-  for at, count in attempts:gmatch('(%d+)-(%d+)') do
+  for at, count in attempts:gmatch('(%-?%d+)-(%d+)') do
     if at ~= ordinal then ordinals[#ordinals + 1] = at end
     counts[at] = (counts[at] or 0) + count
   end
