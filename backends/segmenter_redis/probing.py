@@ -1,7 +1,7 @@
 """A probe, in plain commands: the one question that a consumer at rest asks all day, of each of its partitions.
 
-A script for it costs the server 41 us, these 11 (Redis 8.2, eight partitions in one packet): what a script reads is made
-into tables of Lua and back, it has no cheap way to the ends of a log, and each asks for the server's history again.
+A script for it costs the server 41 us, these 11 (Redis 8.2, eight partitions in one packet): what a script reads is
+made into tables of Lua and back, it has no cheap way to the ends of a log, and each asks for the server's history anew.
 
 They are not executed in one moment, so their order matters. The log is looked at first: a commit in between, and the
 trimming that follows it, may make the lane seem to be ahead, and never the log to have lost what is not settled.
