@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import blocking, comparison, consume, growth, idle, latency, memory, produce, rebalance, send, stages
-from bench.measure import Contest, Place, own_server, run
+from bench.measure import Contest, Place, binary_of, own_server, run
 from bench.report import facts, rows, table
+from tests.servers import ServerMissing
 
 QUESTIONS: dict[str, Callable[[bool], list[Contest]]] = {
     "produce": lambda short: produce.contests(),
@@ -74,6 +75,10 @@ def _arguments() -> argparse.Namespace:
     unknown = set(asked.questions) - set(NAMES)
     if unknown:
         parser.error(f"unknown question {', '.join(sorted(unknown))}: choose of {', '.join(NAMES)}")
+    try:
+        binary_of(asked.server)
+    except ServerMissing as missing:
+        parser.error(str(missing))
     return asked
 
 

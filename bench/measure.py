@@ -19,7 +19,7 @@ from rich.console import Console
 
 from tests.servers import Server, newest, oldest
 
-__all__ = ["Contest", "Place", "Result", "Run", "Unmeasured", "Way", "own_server", "run", "server_cpu_s"]
+__all__ = ["Contest", "Place", "Result", "Run", "Unmeasured", "Way", "binary_of", "own_server", "run", "server_cpu_s"]
 
 ROUNDS = 5
 
@@ -125,10 +125,19 @@ class Result:
         return statistics.median(run.value / against.value for run, against in pairs)
 
 
+def binary_of(version: str) -> str:
+    """The server of ``"8.2"``, or of ``"7.0"`` as Debian has it.
+
+    Raises:
+        ServerMissing: it is not installed.
+    """
+    return oldest() if version == "7.0" else newest()
+
+
 @contextmanager
 def own_server(version: str) -> Iterator[str]:
-    """A fresh Redis on loopback: of ``"8.2"``, or of ``"7.0"`` as Debian has it."""
-    server = Server(oldest() if version == "7.0" else newest())
+    """A fresh Redis of a version on loopback."""
+    server = Server(binary_of(version))
     try:
         yield server.url
     finally:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.servers import Server, fake_server, newest, oldest
+from tests.servers import Server, ServerMissing, fake_server, newest, oldest
 
 settings.register_profile("pr", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("soak", deadline=None, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow])
@@ -24,6 +25,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def rewriting(request: pytest.FixtureRequest) -> bool:
     """Whether text files are to be rewritten."""
     return bool(request.config.getoption("--rewrite", default=False)) or os.environ.get("REWRITE") == "1"
+
+
+@contextmanager
+def where_it_is_installed() -> Iterator[None]:
+    """Skip what needs a server that the system lacks, and say so; in CI it is a failure."""
+    try:
+        yield
+    except ServerMissing as missing:
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(str(missing))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None]:
+    with where_it_is_installed():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None]:
+    with where_it_is_installed():
+        return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -16,11 +16,12 @@ from rich.console import Console
 from tests.chaos.figures import Figures, figures
 from tests.chaos.report import WIDTH, show, write
 from tests.chaos.round import Setting, play
-from tests.servers import OLDEST, newest, oldest
+from tests.servers import OLDEST, ServerMissing, newest, oldest
 
 LEAST_MESSAGES = 20_000
 LEAST_FAULTS = 25
 LIMIT_ROUNDS = 1_000
+SERVERS = {"newest": [newest], "oldest": [oldest], "both": [newest, oldest]}  # in turn
 
 
 def main() -> int:
@@ -29,11 +30,16 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO if arguments.verbose else logging.ERROR, format="%(message)s")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that everything is ended on the way out
     console = Console(width=None if sys.stdout.isatty() else WIDTH)
+    try:
+        binaries = [server() for server in SERVERS[arguments.server]]
+    except ServerMissing as missing:
+        console.print(str(missing), style="bold red")
+        return 2
     total = Figures()
     first = random.randrange(10_000) if arguments.seed is None else arguments.seed
     until = time.monotonic() + 60 * arguments.minutes if arguments.soak else 0.0
     for seed in range(first, first + LIMIT_ROUNDS):
-        setting = _setting(seed, arguments)
+        setting = Setting(seed, binaries[seed % len(binaries)], seconds=arguments.seconds, rate=arguments.rate)
         total += _played(setting, console)
         rounds = "" if seed == first else f" to {seed}"
         show(console, f"chaos, seed {first}{rounds}", total)
@@ -45,12 +51,6 @@ def main() -> int:
             break
     console.print("It holds.", style="bold green")
     return 0
-
-
-def _setting(seed: int, arguments: argparse.Namespace) -> Setting:
-    """A round; every second one on the oldest server, if on both."""
-    binaries = {"newest": [newest], "oldest": [oldest], "both": [newest, oldest]}[arguments.server]
-    return Setting(seed, binaries[seed % len(binaries)](), seconds=arguments.seconds, rate=arguments.rate)
 
 
 def _played(setting: Setting, console: Console) -> Figures:
@@ -75,7 +75,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="of the first round; drawn and printed if there is none")
     parser.add_argument("--seconds", type=float, default=45.0, help="of faults in each round")
     parser.add_argument("--rate", type=float, default=800.0, help="messages per second")
-    parser.add_argument("--server", choices=("newest", "oldest", "both"), default="newest")
+    parser.add_argument("--server", choices=tuple(SERVERS), default="newest")
     parser.add_argument("--soak", action="store_true", help="round after round")
     parser.add_argument("--minutes", type=float, default=60.0, help="of a soak")
     parser.add_argument("--out", type=Path, default=Path("build/chaos"), help="folder of chaos.svg and chaos.json")
