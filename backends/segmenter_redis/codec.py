@@ -40,12 +40,9 @@ Raw = Sequence[Any]  # bytes and integers, as a script answers
 # --- commands of a partition ----------------------------------------------------------------------------------------
 
 
-def _lane_of(keys: Keys, slot: PartitionSlot) -> tuple[str, str, str]:
-    return keys.log(slot), keys.meta(slot), keys.lanes(slot)
-
-
-def _aside_of(keys: Keys, slot: PartitionSlot, group: str) -> tuple[str, str, str]:
-    return keys.parked(slot, group), keys.dead(slot, group), keys.requests(slot, group)
+def _lanes_of(keys: Keys, slot: PartitionSlot) -> tuple[str, ...]:
+    log, meta, _, lanes = keys.of_partition(slot)
+    return log, meta, lanes
 
 
 def _create_partition(command: CreatePartition, keys: Keys) -> tuple[Sequence[str], Arguments]:
@@ -57,12 +54,13 @@ def _drop_partition(command: DropPartition, keys: Keys) -> tuple[Sequence[str], 
 
 
 def _create_lane(command: CreateLane, keys: Keys) -> tuple[Sequence[str], Arguments]:
-    return _lane_of(keys, command.slot), (command.group, _start(command.start))
+    return _lanes_of(keys, command.slot), (command.group, _start(command.start))
 
 
 def _drop_lane(command: DropLane, keys: Keys) -> tuple[Sequence[str], Arguments]:
     slot, group = command.slot, command.group
-    return (keys.log(slot), keys.lanes(slot), *_aside_of(keys, slot, group)), (group,)
+    log, _, lanes, *aside = keys.of_lane(slot, group)
+    return (log, lanes, *aside), (group,)
 
 
 def _claim(command: Claim, keys: Keys) -> tuple[Sequence[str], Arguments]:
@@ -86,7 +84,7 @@ def _release(command: Release, keys: Keys) -> tuple[Sequence[str], Arguments]:
 
 
 def _survey_partition(command: SurveyPartition, keys: Keys) -> tuple[Sequence[str], Arguments]:
-    return _lane_of(keys, command.slot), ()
+    return _lanes_of(keys, command.slot), ()
 
 
 def _append(command: Append, keys: Keys) -> tuple[Sequence[str], Arguments, Sequence[bytes]]:
@@ -118,26 +116,26 @@ def _forward(command: Forward, keys: Keys) -> tuple[Sequence[str], Arguments, Se
     progress = (commit.group, commit.member, commit.epoch, commit.number, *progress_parts(commit.progress))
     room = (it.capacity, it.layout, it.overflow, len(payload) // len(it.records))
     here, there = it.slot.here, it.slot.there
-    return (*keys.of_lane(here, commit.group), *_lane_of(keys, there)), (*progress, *room), payload
+    return (*keys.of_lane(here, commit.group), *_lanes_of(keys, there)), (*progress, *room), payload
 
 
 def _trim(command: Trim, keys: Keys) -> tuple[Sequence[str], Arguments]:
-    return _lane_of(keys, command.slot), (command.keep,)
+    return _lanes_of(keys, command.slot), (command.keep,)
 
 
 def _list_letters(command: ListLetters, keys: Keys) -> tuple[Sequence[str], Arguments]:
     it = command
-    parked, dead, _ = _aside_of(keys, it.slot, it.group)
+    *lane, parked, dead, _ = keys.of_lane(it.slot, it.group)
     shelf = parked if it.shelf == "parked" else dead
     after = "" if it.after is None else it.after
-    return (*_lane_of(keys, it.slot), shelf), (it.group, it.count, after, *_maybe(it.key))
+    return (*lane, shelf), (it.group, it.count, after, *_maybe(it.key))
 
 
 def _redrive(command: Redrive, keys: Keys) -> tuple[Sequence[str], Arguments]:
     it, request = command, command.request
-    parked, _, requests = _aside_of(keys, it.slot, it.group)
+    *lane, parked, _, requests = keys.of_lane(it.slot, it.group)
     args = (it.group, request_field(request), request.token, *_maybe(request.key))
-    return (*_lane_of(keys, it.slot), parked, requests), args
+    return (*lane, parked, requests), args
 
 
 def _replay(command: Replay, keys: Keys) -> tuple[Sequence[str], Arguments]:
@@ -145,13 +143,18 @@ def _replay(command: Replay, keys: Keys) -> tuple[Sequence[str], Arguments]:
     words: list[bytes] = []
     for letter in it.letters:
         words += (place_field(letter.place), letter.entry_id, letter.key, letter.data, letter.headers)
-    return (*_lane_of(keys, it.slot), keys.dead(it.slot, it.group)), (it.group, *words)
+    return _with_dead(keys, it.slot, it.group), (it.group, *words)
 
 
 def _purge(command: Purge, keys: Keys) -> tuple[Sequence[str], Arguments]:
     it = command
     words = [word for letter in it.letters or () for word in (place_field(letter.place), letter.entry_id)]
-    return (*_lane_of(keys, it.slot), keys.dead(it.slot, it.group)), (it.group, int(it.letters is None), *words)
+    return _with_dead(keys, it.slot, it.group), (it.group, int(it.letters is None), *words)
+
+
+def _with_dead(keys: Keys, slot: PartitionSlot, group: str) -> tuple[str, ...]:
+    *lane, _, dead, _ = keys.of_lane(slot, group)
+    return (*lane, dead)
 
 
 def _maybe(key: bytes | None) -> tuple[int, bytes]:

@@ -15,7 +15,7 @@ from segmenter.core.command import GroupSlot, PartitionSlot, StreamSlot
 __all__ = ["Keys"]
 
 _CATALOGUED = re.compile(r"\{(?P<namespace>[^:]+):(?P<stream>[^:}]+)\}:(?:config|group:(?P<group>[^:]+):document)")
-_Of = tuple[str, int, str]  # stream, partition, and group or nothing
+_Place = tuple[str, int, str]  # stream, partition, and group or nothing
 
 
 @frozen
@@ -23,7 +23,9 @@ class Keys:
     """The keys of one namespace."""
 
     namespace: str
-    _known: dict[_Of, tuple[str, ...]] = field(factory=dict[_Of, tuple[str, ...]], init=False, eq=False, repr=False)
+    _known: dict[_Place, tuple[str, ...]] = field(
+        factory=dict[_Place, tuple[str, ...]], init=False, eq=False, repr=False
+    )
 
     # --- of a stream ---
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-__all__ = ["Arguments", "Head", "head", "pack"]
+__all__ = ["Arguments", "Head", "head_of", "pack"]
 
 Arguments = Sequence[str | bytes | int]
 
@@ -40,7 +40,7 @@ class Head:
     packed: bytes
 
 
-def head(*words: str | bytes | int) -> Head:
+def head_of(*words: str | bytes | int) -> Head:
     """Return the beginning of a request."""
     return Head(len(words), b"".join(_pieces(_strings(words))))
 

@@ -22,7 +22,7 @@ from redis.exceptions import NoScriptError, ResponseError
 from segmenter.errors import InvalidArgument
 from segmenter_redis.calls import Queries, ScriptCall
 from segmenter_redis.errors import Kind, backend_error, kind_of, redacted
-from segmenter_redis.packing import Arguments, Head, head, pack
+from segmenter_redis.packing import Arguments, Head, head_of, pack
 from segmenter_redis.scripts import SCRIPTS, Script
 
 __all__ = ["Address", "Request", "Wire"]
@@ -283,14 +283,14 @@ class _Line:
             return pack(call)
         if request.by_text:
             script = self._scripts[call.script].text
-            return pack(call.args, call.payload, head("EVAL", script, len(call.keys), *call.keys))
+            return pack(call.args, call.payload, head_of("EVAL", script, len(call.keys), *call.keys))
         return pack(call.args, call.payload, self._head(call))
 
     def _head(self, call: ScriptCall) -> Head:
         """What all executions of a script on the same keys begin with."""
         known = self._heads.get((call.script, call.keys))
         if known is None:
-            known = head("EVALSHA", self._scripts[call.script].sha, len(call.keys), *call.keys)
+            known = head_of("EVALSHA", self._scripts[call.script].sha, len(call.keys), *call.keys)
             self._heads[call.script, call.keys] = known
         return known
 

@@ -18,7 +18,7 @@ from segmenter_memory import MemoryBackend
 from segmenter_memory.backend import MemorySession
 from segmenter_redis.codec import encode
 from segmenter_redis.keys import Keys
-from segmenter_redis.packing import head, pack
+from segmenter_redis.packing import head_of, pack
 from tests.hot.counting import Calls, blocks_kept, calls_made
 
 R = TypeVar("R")
@@ -27,7 +27,7 @@ COUNT = 500
 KEYS = [b"key-%d" % number for number in range(97)]
 MESSAGES = [(KEYS[index % len(KEYS)], b"x" * 100) for index in range(COUNT)]
 REDIS = Keys("shop")
-HEAD = head("EVALSHA", "0" * 40, 4, *REDIS.of_partition(PartitionSlot("s", 0)))
+HEAD = head_of("EVALSHA", "0" * 40, 4, *REDIS.of_partition(PartitionSlot("s", 0)))
 RECORDS = Records(tuple(key for key, _ in MESSAGES), tuple(data for _, data in MESSAGES))
 
 
