@@ -20,7 +20,7 @@ from segmenter.core.partition import Claim, Claimed, Commit, Committed, Probe, P
 from segmenter.core.retention import Append, Appended, Trim, Trimmed
 from segmenter.errors import BackendError, InvalidArgument, ServerFull, UnsupportedFormat
 from segmenter_redis import RedisBackend, checkup
-from segmenter_redis.backend import RedisSession
+from segmenter_redis.session import RedisSession
 from tests.servers import Server, newest
 
 SLOT = PartitionSlot("orders", 0)
