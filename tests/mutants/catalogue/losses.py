@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.mutant import Mutant, core, fundamental
+from tests.mutants.mutant import Mutant, conformance, core, fundamental
 
 __all__ = ["LOSSES"]
 
@@ -60,6 +60,22 @@ LOSSES = (
         fundamental("4_loud", "a_trimmed_log_under_an_idle_owner_is_noticed"),
         "elif not self._sound(holding, position, reply):",
         "elif False:",
+    ),
+    Mutant(
+        "probe that waits for something else to wake its consumer",
+        "P7",
+        "segmenter/runtime/pump.py",
+        fundamental("4_loud", "an_idle_consumer_notices_within_a_heartbeat_that_its_stream_is_gone"),
+        "self._standstill.at, self._prober.due_at, lease_until]",
+        "self._standstill.at, lease_until]",
+    ),
+    Mutant(
+        "command that overtakes a commit of its turn, in Redis",
+        "P6",
+        "backends/segmenter_redis/session.py",
+        conformance("a_commit_and_what_follows_it_in_one_turn_are_executed_in_order"),
+        "if not isinstance(command, Commit) and any(commit.slot == command.slot for commit, _ in self._commits):",
+        "if False:",
     ),
     Mutant(
         "probe that is judged by what was read since",
