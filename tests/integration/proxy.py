@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -28,16 +29,19 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.setblocking(False)
+        asyncio.get_running_loop().add_reader(self._listener, self._accept)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.close()
+        asyncio.get_running_loop().remove_reader(self._listener)
+        self._listener.close()
         self.reset()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._server.wait_closed()
+        await asyncio.sleep(0)  # a turn for the transports to end
 
     @property
     def url(self) -> str:
@@ -45,7 +49,7 @@ class Proxy:
 
     @property
     def port(self) -> int:
-        number: int = self._server.sockets[0].getsockname()[1]
+        number: int = self._listener.getsockname()[1]
         return number
 
     def reset(self) -> None:
@@ -61,16 +65,20 @@ class Proxy:
         """Let everything pass again, what was held first."""
         self._flowing.set()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self) -> None:
+        """Take a connection; asyncio's own servers lose one that they are accepting while they are closed."""
         self.attempts += 1
+        client, _ = self._listener.accept()
         if self.refusing:
-            writer.transport.abort()
+            client.close()
             return
-        task = asyncio.ensure_future(self._serve(reader, writer))
+        task = asyncio.ensure_future(self._serve(client))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: client.close())  # also if it was reset before it began
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, client: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=client)
         try:
             there, back = await asyncio.open_connection("127.0.0.1", self.upstream)
             try:
