@@ -7,6 +7,7 @@ import itertools
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -212,10 +213,20 @@ def test_what_is_paused_is_not_handed_out_though_it_lies_ready(world: World) -> 
     assert {message.attempt for message in consumer.read()} == {1}
 
 
+@pytest.fixture
+def restless() -> Iterator[None]:
+    """Threads take turns in the middle of whatever they do."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("restless")
 def test_threads_share_a_consumer(world: World) -> None:
     segmenter = world.segmenter()
     orders = segmenter.register_stream("orders", partitions=4)
-    orders.send_many((f"k{n % 50}", b"%d" % n) for n in range(4000))
+    orders.send_many((f"k{n % 5}", b"%d" % n) for n in range(4000))
     handled: list[tuple[str, int]] = []
     running: set[str] = set()
     over = threading.Event()

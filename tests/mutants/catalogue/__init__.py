@@ -12,9 +12,20 @@ from tests.mutants.catalogue.ownership import OWNERSHIP
 from tests.mutants.catalogue.progress import PROGRESS
 from tests.mutants.catalogue.retention import RETENTION
 from tests.mutants.catalogue.sending import SENDING
+from tests.mutants.catalogue.threads import THREADS
 from tests.mutants.catalogue.workers import WORKERS
 from tests.mutants.mutant import Mutant
 
 __all__ = ["MUTANTS"]
 
-MUTANTS: tuple[Mutant, ...] = (*OWNERSHIP, *PROGRESS, *MEMBERSHIP, *SENDING, *RETENTION, *LOSSES, *ASIDE, *WORKERS)
+MUTANTS: tuple[Mutant, ...] = (
+    *OWNERSHIP,
+    *PROGRESS,
+    *MEMBERSHIP,
+    *SENDING,
+    *RETENTION,
+    *LOSSES,
+    *ASIDE,
+    *WORKERS,
+    *THREADS,
+)
