@@ -27,7 +27,8 @@ def _raw(place: Place, *, pending: bool) -> Run:
     raw_pipeline(place, count, "raw-held")
     if pending:
         place.server.xgroup_create("raw-held", "g", "0")
-        place.server.xreadgroup("g", "c", {"raw-held": ">"}, count=count)
+        while place.server.xreadgroup("g", "c", {"raw-held": ">"}, count=CHUNK):
+            pass  # in one call the answer would be so long that the server's buffers show
     made = _grown(place, count, before)
     place.server.delete("raw-held")
     return made
