@@ -20,7 +20,7 @@ Handling = Callable[[sync.Consumer, int], None]
 
 @contextmanager
 def _opened(place: Place) -> Iterator[tuple[sync.Segmenter, sync.Stream]]:
-    with sync.Segmenter(place.url, namespace=place.namespace) as segmenter:
+    with sync.Segmenter(place.url, namespace=place.fresh_namespace()) as segmenter:
         yield segmenter, segmenter.register_stream("s", partitions=PARTITIONS, partition_size=10**7)
         segmenter.remove_stream("s")
 

@@ -63,7 +63,7 @@ def _consume(partitions: int) -> Callable[[Place], Run]:
 
 def _members(members: int, figure: Figure) -> Callable[[Place], Run]:
     async def job(place: Place) -> Run:
-        namespace = place.namespace
+        namespace = place.fresh_namespace()
         async with AsyncExitStack() as stack:
             segmenter = await stack.enter_async_context(Segmenter(place.url, namespace=namespace))
             await segmenter.register_stream("s", partitions=members)

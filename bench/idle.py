@@ -27,7 +27,7 @@ async def _share(place: Place) -> float:
 async def _idle(place: Place) -> Run:
     alone = await _share(place)
     async with AsyncExitStack() as stack:
-        segmenter = await stack.enter_async_context(Segmenter(place.url, namespace=place.namespace))
+        segmenter = await stack.enter_async_context(Segmenter(place.url, namespace=place.fresh_namespace()))
         await segmenter.register_stream("s", partitions=PARTITIONS)
         for number in range(CONSUMERS):
             consumer = await stack.enter_async_context(segmenter.register_consumer("s", group=f"g{number}"))

@@ -52,7 +52,7 @@ def raw_pipeline(place: Place, count: int, name: str) -> Run:
 @asynccontextmanager
 async def opened(place: Place, partitions: int = PARTITIONS) -> Any:
     """A Segmenter and a stream, which is removed again."""
-    async with Segmenter(place.url, namespace=place.namespace) as segmenter:
+    async with Segmenter(place.url, namespace=place.fresh_namespace()) as segmenter:
         stream = await segmenter.register_stream("s", partitions=partitions, partition_size=10**7)
         yield segmenter, stream
         await segmenter.remove_stream("s")

@@ -45,9 +45,8 @@ class Place:
     def __attrs_post_init__(self) -> None:
         self.server = redis.Redis.from_url(self.url)
 
-    @property
-    def namespace(self) -> str:
-        """One that was not used before."""
+    def fresh_namespace(self) -> str:
+        """Make up one that was not used before."""
         return f"bench-{time.monotonic_ns()}"
 
     def count(self, count: int) -> int:

@@ -98,14 +98,14 @@ async def _cycles(scene: Scene, count: int) -> list[tuple[float, float]]:
 
 
 async def _hand_off(place: Place) -> Run:
-    scene = Scene(place.url, place.namespace)
+    scene = Scene(place.url, place.fresh_namespace())
     await _cycles(scene, place.count(CYCLES))
     return Run(statistics.quantiles(scene.moves(), n=100)[98] * 1000)
 
 
 def _pause(which: int) -> Callable[[Place], Run]:
     async def job(place: Place) -> Run:
-        pauses = await _cycles(Scene(place.url, place.namespace), place.count(CYCLES))
+        pauses = await _cycles(Scene(place.url, place.fresh_namespace()), place.count(CYCLES))
         return Run(statistics.median(pause[which] for pause in pauses) * 1000)
 
     return on_asyncio(job)
@@ -113,7 +113,7 @@ def _pause(which: int) -> Callable[[Place], Run]:
 
 async def _crash(place: Place) -> Run:
     """The longest of its partitions, from the crash to the first message elsewhere."""
-    scene = Scene(place.url, place.namespace)
+    scene = Scene(place.url, place.fresh_namespace())
     async with scene.traffic(), scene.consumer("crashes") as crashes, scene.consumer("stays") as stays:
         await owning(crashes, PARTITIONS // 2)
         await owning(stays, PARTITIONS // 2)
