@@ -335,27 +335,28 @@ def test_an_interrupted_wait_loses_no_message(
     ctrl_c.append(consumer)
 
     def disturb() -> None:
-        world.until(lambda: consumer._desk._waiting > 0)  # so that it is interrupted once at least
+        world.until(lambda: consumer._desk._waiting > 0)
         _press()
+        interrupted.wait(LIMIT_S)  # once at least: the next message may end the wait before the signal does
         for number in range(200):
             orders.send("k", b"%d" % number)
             _press()
 
+    interrupted = threading.Event()
     disturbing = threading.Thread(target=disturb)
     disturbing.start()
     got: list[tuple[bytes, int]] = []
-    interruptions = 0
     while len(got) < 200:
         try:
             batch = wait(consumer)
         except KeyboardInterrupt:
-            interruptions += 1
+            interrupted.set()
             continue
         for message in batch:
             message.ack()
             got.append((message.data, message.attempt))
     disturbing.join()
-    assert interruptions
+    assert interrupted.is_set()
     assert got == [(b"%d" % number, 1) for number in range(200)]
 
 
