@@ -109,9 +109,10 @@ class RedisSession:
             self._calls.start(*self._take())
 
     def _unblock(self, read: Request[ReadReply]) -> None:
-        """End the wait of a cancelled read, so that the next one need not queue behind it."""
+        """End the wait of a cancelled read, so that the next one need not queue behind it: or behind its connection."""
         if not read.under_way:
             return
+        self._reads.hasten(read, self._reply_timeout_s)
 
         def again(future: asyncio.Future[int]) -> None:
             if not future.cancelled() and not future.exception() and future.result() == 0:

@@ -139,6 +139,12 @@ class _Line:
             self._watch(request.deadline)
         self._wake.set()
 
+    def hasten(self, request: Request[Any], allowed_s: float) -> None:
+        """Expect an answer within this time from now, if not sooner."""
+        request.allowed_s = allowed_s
+        request.deadline = min(request.deadline, self._loop.time() + allowed_s)
+        self._watch(request.deadline)
+
     def fail(self, error: BaseException) -> None:
         """Break: everything unanswered fails, and nothing more is started here."""
         if self.broken:
@@ -329,6 +335,11 @@ class Wire:
             self._lives.add(self._line.life)
             self._line.life.add_done_callback(self._lives.discard)
         self._line.start(requests)
+
+    def hasten(self, request: Request[Any], allowed_s: float) -> None:
+        """Expect the answer to a request that is under way within this time from now, if not sooner."""
+        if self._line is not None:
+            self._line.hasten(request, allowed_s)
 
     async def aclose(self) -> None:
         """Close the connection; what is unanswered fails."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 
 from segmenter.core.beats import BEATS_PER_SESSION
 from segmenter.core.command import Gone
+from segmenter.core.lanes import KeyLanes
 from segmenter.core.log import parse_position
 from segmenter.core.observations import Congested
 from segmenter.core.partition import Probe, Probed
@@ -19,13 +21,14 @@ __all__ = ["Prober"]
 
 
 class Prober:
-    """Probes each holding once a beat, unless a commit has just told the same.
+    """Probes each holding once a beat, unless a commit has just told the same; those that are due soon, with the first.
 
     Commits do not tell what is asked of it: in case an announcement got lost, it is probed once a session all the same.
     """
 
-    def __init__(self, ties: Ties, session_s: float) -> None:
+    def __init__(self, ties: Ties, session_s: float, unread: Callable[[KeyLanes], None]) -> None:
         self._ties = ties
+        self._unread = unread  # told of what has messages that have not been read
         self._session_s = session_s
         self._beat_s = session_s / BEATS_PER_SESSION
         self.due_at = -math.inf  # the next of them
@@ -35,8 +38,9 @@ class Prober:
         if now < self.due_at:
             return
         holdings = [holding for holding in self._ties.holdings if not holding.draining]
+        soon = now + self._beat_s / 2  # one packet of many costs an idle server a fraction of as many packets
         for holding in holdings:
-            if self._due_at(holding) <= now:
+            if self._due_at(holding) <= soon:
                 holding.confirmed_at = holding.looked_at = now
                 self._probe(holding)
         self.due_at = min([now + self._beat_s, *map(self._due_at, holdings)])
@@ -74,6 +78,8 @@ class Prober:
             self._ties.refused(holding.partition)  # claiming again tells what is left
         else:
             self._look_aside(holding, reply)
+            if reply.added > max(holding.lanes.backlog.end, reply.first):
+                self._unread(holding.lanes)
 
     def _look_aside(self, holding: Holding, probed: Probed) -> None:
         """Others take away dead letters, and leave requests for the parked ones."""

@@ -95,7 +95,7 @@ class Pump:
         )
         self._reader = Reader(ties, Cursor(slot, events_end), options, heard=self._heard, cut=self._cut)
         self._committer = Committer(ties, options.commit_interval_s, lambda: self._lease.valid)
-        self._prober = Prober(ties, options.session_timeout_s)
+        self._prober = Prober(ties, options.session_timeout_s, unread=self._reader.expect)
         self._redriver = Redriver(ties)
         self._driver = Driver(ties, self._new_member(document), self._custody, host.clock)
         self._lease = self._new_lease(heart)

@@ -18,7 +18,8 @@ from segmenter.runtime.ties import Ties
 
 __all__ = ["Reader"]
 
-READ_WAIT_S = 2.0  # at most: each costs an idle server as much as a beat, and a dead connection shows by it
+WAIT_S = 60.0  # for messages, at most: each end of a wait costs an idle server as much as a beat
+OVERDUE_S = 2.0  # from a probe that has seen messages, until the read that waits for them counts as dead
 
 
 class Reader:
@@ -49,9 +50,17 @@ class Reader:
         wanted = self._with_room()
         if self._under_way is None:
             if self._loop.time() >= self._not_before:
-                self._read(plan(self._events, wanted, flowing=self._flowing, count=LIMIT_BATCH, wait_s=READ_WAIT_S))
+                self._read(plan(self._events, wanted, flowing=self._flowing, count=LIMIT_BATCH, wait_s=WAIT_S))
         elif self._asked.read.wait_s and not set(map(id, wanted)) <= set(map(id, self._asked.holds)):
             self._under_way.cancel()
+
+    def expect(self, lanes: KeyLanes) -> None:
+        """There is something to read of a partition: unless the read under way brings it soon, it never will.
+
+        Its connection may be dead, and nobody would know: a firewall that has forgotten it drops what the server sends.
+        """
+        if self._under_way is not None and lanes in self._asked.holds:
+            self._loop.call_later(OVERDUE_S, self._under_way.cancel)
 
     def stop(self) -> None:
         """End the read under way."""

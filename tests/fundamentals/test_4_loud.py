@@ -10,11 +10,11 @@ import pytest
 from attrs import evolve
 
 from segmenter import ConsumerDead, LogTruncated, OffsetOutOfRange, Segmenter, SendsLost, Stream, StreamLost
-from segmenter.core.command import Command, GroupSlot, PartitionSlot, StreamSlot
+from segmenter.core.command import Command, GroupSlot, PartitionSlot, Read, ReadReply, StreamSlot
 from segmenter.core.log import parse_position
 from segmenter.core.observations import Departed, Gap, Lost, Observation, Truncation
 from segmenter.core.partition import PartitionState, Probe
-from segmenter_memory import MemoryBackend
+from segmenter_memory import MemoryBackend, Store
 from segmenter_memory.backend import MemorySession
 from tests.world import World, virtually
 
@@ -158,6 +158,43 @@ async def test_a_message_that_comes_while_a_probe_is_answered_is_no_loss(world: 
             await orders.send("k", b"%d" % number)
             await consumer.ack(*await consumer.read(timeout=0.1))
         assert not [each for each in seen if isinstance(each, Lost)]
+
+
+class Deaf(MemorySession):
+    """A session on which the answers to some reads never come."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store)
+        self.to_lose = 0
+
+    def read(self, read: Read) -> asyncio.Future[ReadReply]:
+        if not self.to_lose:
+            return super().read(read)
+        self.to_lose -= 1
+        return asyncio.get_running_loop().create_future()
+
+
+@virtually
+async def test_messages_come_though_the_connection_that_waits_for_them_is_dead(world: World) -> None:
+    """Such as after a firewall has forgotten it: the wait is a minute, and nothing else would be noticed before."""
+    sessions: list[Deaf] = []
+
+    class Deafening(MemoryBackend):
+        async def session(self) -> MemorySession:
+            sessions.append(Deaf(world.store))
+            return sessions[-1]
+
+    orders = await world.segmenter().register_stream("orders", partitions=4)
+    segmenter = Segmenter(backend=Deafening(store=world.store), host=world.host)
+    world.segmenters.append(segmenter)
+    async with segmenter.register_consumer("orders", group="g", session_timeout=1.0, batch_size=100) as consumer:
+        for session in sessions:
+            session.to_lose = 1
+        await orders.send("k", b"0")
+        await consumer.ack(*await consumer.read(timeout=1))
+        await orders.send_many([(f"k{number}", b"1") for number in range(40)])
+        assert await consumer.read(timeout=1) == []
+        assert len(await consumer.read(timeout=2)) == 40
 
 
 @virtually

@@ -14,7 +14,7 @@ CHUNK = 1 << 16
 
 
 class Proxy:
-    """Forwards bytes, until it is told to refuse, to hold, to delay, or to drop replies."""
+    """Forwards bytes, until it is told to refuse, to hold, to delay, to drop replies, or to fall silent."""
 
     def __init__(self, upstream: int) -> None:
         self.attempts = 0  # connections that were asked for
@@ -22,6 +22,7 @@ class Proxy:
         self.refusing = False
         self.delay_s = 0.0
         self.drops: Callable[[bytes], int] = lambda _: 0  # how many replies of a chunk to drop, with the connection
+        self.swallows: Callable[[bytes], bool] = lambda _: False  # after which a connection stands, and nothing passes
         self.tap: Callable[[bytes], object] = lambda _: None  # sees each chunk of requests
         self.upstream = upstream
         self._flowing = asyncio.Event()
@@ -108,6 +109,8 @@ class Proxy:
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while chunk := await reader.read(CHUNK):
             await self._flowing.wait()
+            if self.swallows(chunk):
+                await asyncio.Event().wait()
             self.tap(chunk)
             writer.write(chunk)
             await writer.drain()

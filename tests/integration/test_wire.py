@@ -21,6 +21,7 @@ from segmenter.core.retention import Append, Appended, Trim, Trimmed
 from segmenter.errors import BackendError, InvalidArgument, ServerFull, UnsupportedFormat
 from segmenter_redis import RedisBackend, checkup
 from segmenter_redis.session import RedisSession
+from tests.integration.proxy import Proxy
 from tests.servers import Server, newest
 
 SLOT = PartitionSlot("orders", 0)
@@ -303,6 +304,34 @@ def test_after_a_read_that_might_have_waited_long_a_hung_server_is_noticed_as_so
             error = await failure(session.read(Read((Cursor(SLOT, b"0-0"),), 10, 0.1)))
             assert error.retriable
             server.resume()
+
+    run(test)
+
+
+def test_on_a_dead_connection_a_read_that_is_cancelled_holds_up_the_next_no_longer_than_any_answer(
+    server: Server,
+) -> None:
+    """It might have waited for a minute."""
+
+    async def test() -> None:
+        async with Proxy(server.port) as proxy, opened(proxy.url, reply_timeout_s=TIMEOUT_S) as session:
+            await prepared(session)
+            last = (await session.read(Read((Cursor(SLOT, b"0-0"),), 10, 1.0)))[SLOT][-1][0]
+            swallowed = asyncio.Event()
+
+            def swallow(chunk: bytes) -> bool:
+                first = b"XREAD" in chunk and not swallowed.is_set()
+                if first:
+                    swallowed.set()
+                return first
+
+            proxy.swallows = swallow
+            dead = session.read(Read((Cursor(SLOT, last),), 10, 60.0))
+            await swallowed.wait()
+            dead.cancel()
+            error = await failure(session.read(Read((Cursor(SLOT, b"0-0"),), 10, 60.0)))
+            assert error.retriable
+            assert len((await session.read(Read((Cursor(SLOT, b"0-0"),), 10, 60.0)))[SLOT]) == 2
 
     run(test)
 

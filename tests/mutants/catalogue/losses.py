@@ -86,6 +86,23 @@ LOSSES = (
         "self._judge(holding, holding.lanes.backlog.position, future.result())",
     ),
     Mutant(
+        "read that is waited for whatever a probe has seen",
+        "P8",
+        PROBER,
+        fundamental("4_loud", "messages_come_though_the_connection_that_waits_for_them_is_dead"),
+        "self._unread(holding.lanes)",
+        "pass",
+    ),
+    Mutant(
+        "cancelled read whose connection may be dead for as long as it might have waited",
+        "P8",
+        "backends/segmenter_redis/session.py",
+        "tests/integration/test_wire.py::"
+        "test_on_a_dead_connection_a_read_that_is_cancelled_holds_up_the_next_no_longer_than_any_answer[redis-8.2]",
+        "self._reads.hasten(read, self._reply_timeout_s)",
+        "pass",
+    ),
+    Mutant(
         "idle owner that keeps a vanished partition to itself",
         "P7",
         PROBER,
