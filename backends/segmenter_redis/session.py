@@ -9,17 +9,15 @@ which is what a consumer does at rest.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from functools import partial
 from typing import Any, TypeVar, cast
 
-from segmenter.core.command import Command, Gone, Read, ReadReply
-from segmenter.core.partition import Commit, Probe, Probed
+from segmenter.core.command import Command, Read, ReadReply
+from segmenter.core.partition import Claim, Commit, Probe
 from segmenter.core.retention import Append
 from segmenter_redis.codec import decode, decode_read, encode, encode_read
 from segmenter_redis.durable import DurableAppends
 from segmenter_redis.keys import Keys
-from segmenter_redis.probing import decode_probes, encode_probes
+from segmenter_redis.probes import Probes
 from segmenter_redis.wire import Request, Wire
 
 __all__ = ["RedisSession"]
@@ -39,7 +37,7 @@ class RedisSession:
         self._reads = reads
         self._reply_timeout_s = reply_timeout_s
         self._loop = asyncio.get_running_loop()
-        self._probes: list[tuple[Probe, asyncio.Future[Probed | Gone]]] = []  # of this turn
+        self._probes = Probes(keys, calls, reply_timeout_s)
         self._commits: list[tuple[Commit, Request[Any]]] = []  # of this turn, until it is known which wire they take
 
     def execute(self, command: Command[Any, R]) -> asyncio.Future[R]:
@@ -50,8 +48,10 @@ class RedisSession:
         releasing it commits.
         """
         self._keep_order(command)
+        if isinstance(command, Claim):  # something may be wrong with the log
+            self._probes.forget(command.slot)
         if isinstance(command, Probe):
-            return cast("asyncio.Future[R]", self._probe(command))
+            return cast("asyncio.Future[R]", self._probes.start(command))
         request = Request(
             type(command).__name__, encode(command, self._keys), lambda raw: decode(command, raw), self._reply_timeout_s
         )
@@ -70,7 +70,7 @@ class RedisSession:
         if not isinstance(command, Commit) and any(commit.slot == command.slot for commit, _ in self._commits):
             self._flush()
         if not isinstance(command, Probe):
-            self._flush_probes()
+            self._probes.flush()
 
     def read(self, read: Read) -> asyncio.Future[ReadReply]:
         """Start a read, behind the commits of this turn if the wire is free."""
@@ -81,23 +81,6 @@ class RedisSession:
         self._reads.start(*commits, request)
         request.future.add_done_callback(lambda future: self._unblock(request) if future.cancelled() else None)
         return request.future
-
-    def _probe(self, probe: Probe) -> asyncio.Future[Probed | Gone]:
-        """Start a probe: all that are started in one turn are asked together."""
-        if not self._probes:
-            self._loop.call_soon(self._flush_probes)
-        future: asyncio.Future[Probed | Gone] = self._loop.create_future()
-        self._probes.append((probe, future))
-        return future
-
-    def _flush_probes(self) -> None:
-        if not self._probes:
-            return
-        probes, futures = zip(*self._probes, strict=True)
-        self._probes.clear()
-        request = Request("Probe", encode_probes(probes, self._keys), decode_probes, self._reply_timeout_s)
-        request.future.add_done_callback(partial(_hand_out, futures))
-        self._calls.start(request)
 
     def _take(self) -> list[Request[Any]]:
         commits = [request for _, request in self._commits]
@@ -126,17 +109,5 @@ class RedisSession:
     async def aclose(self) -> None:
         """Close both connections; what is under way fails."""
         self._flush()
-        self._flush_probes()
+        self._probes.flush()
         await asyncio.gather(self._calls.aclose(), self._reads.aclose(), self._durable.aclose())
-
-
-def _hand_out(futures: Sequence[asyncio.Future[R]], answered: asyncio.Future[list[R]]) -> None:
-    """Give each who asked an answer, or the error that came in place of all."""
-    error = answered.exception()
-    for number, future in enumerate(futures):
-        if future.done():
-            continue
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(answered.result()[number])

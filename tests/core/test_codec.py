@@ -21,7 +21,7 @@ from segmenter.errors import UnsupportedFormat
 from segmenter_redis.codec import decode, decode_read, encode, encode_read
 from segmenter_redis.documents import config_body, config_from, group_body, group_from, progress_from, progress_parts
 from segmenter_redis.keys import Keys
-from segmenter_redis.probing import decode_probes, encode_probes
+from segmenter_redis.probing import Ends, Found, Question, decode_probes, encode_probes
 from segmenter_redis.scripts import SCRIPTS
 
 KEYS = Keys("shop")
@@ -112,19 +112,22 @@ LOG = {b"length": 4, b"entries-added": 9, b"last-generated-id": b"7-1", b"first-
 NO_LOG = ResponseError("no such key")
 NO_INFO = NoPermissionError("this user has no permissions to run the 'info' command")
 REPLICATION = b"# Replication\r\nrole:master\r\nmaster_replid:abc12\r\nmaster_replid2:0000\r\n"
+QUESTION = Question(Probe(SLOT, "g"))
 LANE = [b"c-1", b"17", b"abc12", b"6-9", b"8", b"9-10", b"", b"-1"]
 
 
 def probed(log: Any = LOG, meta: Any = (b"x", b"2"), lane: Any = LANE, replication: Any = REPLICATION) -> Probed | Gone:
-    (reply,) = decode_probes([replication, log, list(meta), lane, 3, 1, {b"redrive:k": b"t"}])
-    return reply
+    (found,) = decode_probes([QUESTION], [replication, log, list(meta), lane, 3, 1, {b"redrive:k": b"t"}])
+    assert found.reply is not None
+    return found.reply
 
 
 def test_a_probe_tells_the_same_in_both_versions_of_the_protocol() -> None:
     flat = [item for pair in LOG.items() for item in pair]
     told = Probed("c-1", 17, True, Progress(b"6-9", 8, ((9, 10),)), b"7-1", 5, 9, "x", 3, 1, (ONE_KEY,))
     assert probed() == probed(log=flat) == told
-    assert decode_probes([REPLICATION, flat, [b"x", b"2"], LANE, 3, 1, [b"redrive:k", b"t"]]) == [told]
+    answers = [REPLICATION, flat, [b"x", b"2"], LANE, 3, 1, [b"redrive:k", b"t"]]
+    assert decode_probes([QUESTION], answers) == [Found(told)]
 
 
 def test_a_probe_finds_that_a_partition_its_lane_or_its_log_is_gone() -> None:
@@ -144,28 +147,83 @@ def test_a_history_that_may_not_be_looked_at_is_an_empty_one(history: bytes) -> 
 
 
 def test_only_what_was_to_be_expected_is_forgiven() -> None:
-    forgiven = encode_probes([Probe(SLOT, "g")], KEYS).forgiven
+    forgiven = encode_probes([QUESTION], KEYS).forgiven
     assert forgiven(NO_LOG)
     assert forgiven(NO_INFO)
+    assert forgiven(NoPermissionError("this user has no permissions to run the 'xlen' command"))
     assert forgiven(ResponseError("unknown command 'info', with args beginning with: 'replication' "))
     assert not forgiven(NoPermissionError("this user has no permissions to run the 'hmget' command"))
     assert not forgiven(ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"))
 
 
 def test_what_is_asked_together_is_answered_in_order_and_asks_for_the_history_once() -> None:
-    probes = [Probe(PartitionSlot("orders", number), "g") for number in range(3)]
-    words = encode_probes(probes, KEYS).words
+    questions = [Question(Probe(PartitionSlot("orders", number), "g")) for number in range(3)]
+    words = encode_probes(questions, KEYS).words
     assert [number for number, query in enumerate(words) if query[0] == "INFO"] == [0]
-    assert [query[2] for query in words if query[0] == "XINFO"] == [KEYS.log(probe.slot) for probe in probes]
+    assert [query[2] for query in words if query[0] == "XINFO"] == [KEYS.log(it.probe.slot) for it in questions]
     lanes = [[log, [b"x", b"2"], LANE, 0, 0, {}] for log in (LOG, NO_LOG, LOG)]
-    replies = decode_probes([REPLICATION, *(answer for lane in lanes for answer in lane)])
-    assert [type(reply) for reply in replies] == [Probed, Gone, Probed]
+    answered = decode_probes(questions, [REPLICATION, *(answer for lane in lanes for answer in lane)])
+    assert [type(it.reply) for it in answered] == [Probed, Gone, Probed]
 
 
 def test_a_log_is_looked_at_before_its_lane() -> None:
     """A commit in between, and a trim behind it, must not make it seem that something unsettled was dropped."""
-    asked = [words[:2] for words in encode_probes([Probe(SLOT, "g")], KEYS).words]
+    asked = [words[:2] for words in encode_probes([QUESTION], KEYS).words]
     assert asked.index(("XINFO", "STREAM")) < asked.index(("HMGET", KEYS.lanes(SLOT)))
+
+
+KNOWN = Ends(b"7-1", 5, 9)
+GROUP = {b"name": b"g", b"entries-read": 9, b"lag": 0}
+SETTLED = [*LANE[:3], b"7-1", b"9", b"", b"", b"-1"]
+LONG = {**LOG, b"last-entry": [b"6-0", [b"k", b"k", b"d", b"x" * 2_000]]}
+
+
+def found(known: Ends | None, *log: Any, lane: Any = SETTLED) -> Found:
+    (it,) = decode_probes([Question(Probe(SLOT, "g"), known)], [REPLICATION, *log, [b"x", b"2"], lane, 3, 1, {}])
+    return it
+
+
+@pytest.mark.parametrize("key", [b"first-entry", b"last-entry"])
+def test_the_ends_of_a_log_are_remembered_if_it_takes_a_long_entry_to_ask_for_them(key: bytes) -> None:
+    assert found(None, LOG).known is None
+    long = found(None, {**LOG, key: [b"6-0", [b"k", b"k", b"d", b"x" * 2_000]]})
+    assert long == Found(found(None, LOG).reply, KNOWN)
+
+
+def test_the_ends_of_a_log_are_not_remembered_if_something_is_not_settled() -> None:
+    """How far a group is behind is counted by versions of Redis in different ways."""
+    assert found(None, LONG).known == KNOWN
+    assert found(None, LONG, lane=LANE).known is None
+
+
+def test_ends_that_are_known_are_not_asked_for() -> None:
+    asked = [words[:2] for words in encode_probes([Question(Probe(SLOT, "g"), KNOWN)], KEYS).words]
+    assert ("XINFO", "STREAM") not in asked
+    assert asked[1:3] == [("XINFO", "GROUPS"), ("XLEN", KEYS.log(SLOT))]
+    other = {b"name": b"h", b"entries-read": 1, b"lag": 1}
+    assert found(KNOWN, [other, GROUP], 4) == Found(found(None, LOG).reply, KNOWN)
+    flat = [[item for pair in row.items() for item in pair] for row in (other, GROUP)]
+    assert found(KNOWN, flat, 4) == Found(found(None, LOG).reply, KNOWN)
+
+
+CHANGED: dict[str, tuple[Any, Any]] = {
+    "longer": ([{**GROUP, b"lag": 1}], 5),
+    "longer, and read": ([{**GROUP, b"entries-read": 10}], 4),
+    "trimmed": ([GROUP], 3),
+    "longer and trimmed": ([{**GROUP, b"lag": 1}], 4),
+    "shorter": ([{**GROUP, b"entries-read": 8}], 4),
+    "not known how long": ([{**GROUP, b"lag": None}], 4),
+    "not known how far": ([{**GROUP, b"entries-read": None}], 4),
+    "without its group": ([], 4),
+    "gone": (NO_LOG, 0),
+    "not to be asked": (NoPermissionError("this user has no permissions to run the 'xinfo|groups' command"), 4),
+    "not to be counted": ([GROUP], NoPermissionError("this user has no permissions to run the 'xlen' command")),
+}
+
+
+@pytest.mark.parametrize("how", CHANGED)
+def test_a_log_that_is_not_as_it_was_known_is_to_be_asked_for_its_ends(how: str) -> None:
+    assert found(KNOWN, *CHANGED[how]) == Found(None)
 
 
 def test_of_the_slowest_groups_the_first_by_name_is_told() -> None:

@@ -51,11 +51,11 @@ def batch(first: int, count: int = 1, size: int = 1) -> Append:
     return Append(SLOT, "p", 1, first, [Record(b"k", b"x" * size)] * count, 100_000)
 
 
-async def prepared(session: RedisSession) -> int:
+async def prepared(session: RedisSession, size: int = 1) -> int:
     """A partition with two messages, owned by m: the epoch."""
     await session.execute(CreatePartition(SLOT, "born"))
     await session.execute(CreateLane(SLOT, "a", b"earliest"))
-    await session.execute(batch(1, 2))
+    await session.execute(batch(1, 2, size))
     claimed = await session.execute(Claim(SLOT, "a", "m", 1, 0, "c"))
     assert isinstance(claimed, Claimed)
     return claimed.epoch

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 LINES = re.findall(r"^ACL SETUSER (\w+ .*)$", (ROOT / "docs/security.md").read_text(), re.MULTILINE)
 ROLES = {line.split()[0]: line.split() for line in LINES}
 SPARE = {"+info", "+xgroup|setid", "+client|unblock", "+eval"}  # as the page says, and by role:
-SPARE_OF = {"producer": {"+hdel"}, "consumer": {"+xgroup|create"}}
+SPARE_OF = {"producer": {"+hdel"}, "consumer": {"+xgroup|create", "+xlen", "+xinfo|groups"}}
 LIMIT_S = 30
 
 Job = Callable[[Segmenter, Segmenter], Awaitable[object]]

@@ -20,6 +20,7 @@ from segmenter.core.partition import (
     Released,
     Truncated,
 )
+from segmenter.core.retention import Trim, Trimmed
 from segmenter.core.survey import PartitionSurveyed, SurveyPartition
 from segmenter.testing.suite.place import ORDERS, Place, Suite, conforms, ids
 
@@ -108,6 +109,18 @@ class Lanes(Suite):
         assert await place.ask(Commit(ORDERS, "a", "m1", epoch, 1, progress)) == Committed()
         probed = await place.probe()
         assert (probed.progress, probed.owner, probed.epoch, probed.intact) == (progress, "m1", epoch, True)
+
+    @conforms
+    async def test_progress_counts_where_nothing_of_what_it_passed_is_left(self, place: Place) -> None:
+        """And it goes no further than the log ever did."""
+        await place.create("a")
+        _, last = ids(await place.append(3))
+        epoch = await place.claim("m1")
+        assert await place.commit("m1", epoch, 1, last, 3) == Committed()
+        assert await place.ask(Trim(ORDERS)) == Trimmed(3)
+        assert await place.commit("m1", epoch, 2, last, 3) == Committed()
+        beyond = b"%d-0" % (int(last.split(b"-")[0]) + 1)
+        assert await place.commit("m1", epoch, 3, beyond, 4) == Truncated(last)
 
     @conforms
     async def test_a_number_that_was_committed_is_not_committed_again(self, place: Place) -> None:

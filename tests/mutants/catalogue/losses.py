@@ -8,8 +8,10 @@ __all__ = ["LOSSES"]
 
 CONTINUITY = "segmenter/core/continuity.py"
 PROBER = "segmenter/runtime/prober.py"
+PROBING = "backends/segmenter_redis/probing.py"
 SCRIPTS = "backends/segmenter_redis/scripts"
 WIRE = "tests/integration/test_wire.py::test_"
+PROBES = "tests/integration/test_probes.py::test_"
 LOSING = "tests/integration/test_losses.py::test_"
 
 LOSSES = (
@@ -84,6 +86,30 @@ LOSSES = (
         fundamental("4_loud", "a_message_that_comes_while_a_probe_is_answered_is_no_loss"),
         "self._judge(holding, position, future.result())",
         "self._judge(holding, holding.lanes.backlog.position, future.result())",
+    ),
+    Mutant(
+        "ends of a log with long entries that are known for ever, in Redis",
+        "P7",
+        PROBING,
+        f"{PROBES}who_remembers_the_ends_of_a_log_is_told_the_same_as_who_does_not[redis-8.2-add_and_trim-settled]",
+        "    return at_the_end and length == known.added - known.first",
+        "    return True",
+    ),
+    Mutant(
+        "ends of a log that are known though something is not settled, in Redis",
+        "P7",
+        PROBING,
+        core("codec", "the_ends_of_a_log_are_not_remembered_if_something_is_not_settled"),
+        "settled = isinstance(reply, Probed) and reply.progress.read == ends.added",
+        "settled = isinstance(reply, Probed)",
+    ),
+    Mutant(
+        "claim after which a log is not looked at anew, in Redis",
+        "P7",
+        "backends/segmenter_redis/session.py",
+        f"{PROBES}who_claims_looks_at_the_log_itself[redis-8.2]",
+        "self._probes.forget(command.slot)",
+        "pass",
     ),
     Mutant(
         "read that is waited for whatever a probe has seen",

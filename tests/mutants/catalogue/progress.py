@@ -175,6 +175,14 @@ PROGRESS = (
         "tonumber(number) == tonumber(lane.number)",
     ),
     Mutant(
+        "commit that takes what is left of a log for all that ever was, in Redis",
+        "P6",
+        SETTLE,
+        conformance("progress_counts_where_nothing_of_what_it_passed_is_left"),
+        " > 0 or not later(id, look(log_key).last)",
+        " > 0",
+    ),
+    Mutant(
         "commit that is repeated is done again",
         "P6 INV-3",
         LAW,
@@ -251,7 +259,7 @@ PROGRESS = (
         "P7 INV-4",
         SETTLE,
         conformance("progress_beyond_the_end_of_the_log_is_refused"),
-        "if later(progress.offset, last) then",
+        "if not reaches(log_key, progress.offset) then",
         "if false then",
     ),
     Mutant(

@@ -1,9 +1,14 @@
+-- Whether a log ever had an entry at this id or behind it. One that is left tells it for less than the ends of the log,
+-- whose entries a script copies: 180 us if they have 64 KB. None is left if all was trimmed.
+local function reaches(log_key, id)
+  return #redis.call('XRANGE', log_key, id, '+', 'COUNT', 1) > 0 or not later(id, look(log_key).last)
+end
+
 -- The law shared by Commit and Release, once the lane is known to be the caller's.
 local function settle(log_key, lanes, group, lane, number, progress)
   if lane.history ~= history() then return {'RolledBack'} end
   if tonumber(number) <= tonumber(lane.number) then return {'Committed'} end
-  local last = look(log_key).last
-  if later(progress.offset, last) then return {'Truncated', last} end
+  if not reaches(log_key, progress.offset) then return {'Truncated', look(log_key).last} end
   progress.number = number
   if ARGV[MOVES] then move(KEYS[4], KEYS[5], KEYS[6], MOVES) end
   local passed = tonumber(progress.read) >= tonumber(lane.horizon)
