@@ -31,7 +31,7 @@ R = TypeVar("R")
 
 # Asks whether flags of scripts are understood; it may run whatever state the server is in.
 _FLAGGED = ("EVAL", "#!lua flags=no-writes,allow-oom,allow-stale\nreturn 1", 0)
-LONG_PACKET = 1_000  # pieces, three for each string: some 300 messages
+LONG_REQUEST = 100  # pieces, three for each string: an append of some 15 messages; no commit is as long
 _POOL_OPTIONS = ("max_connections", "timeout")  # of a URL; they are about pools, and there is none here
 
 
@@ -271,11 +271,15 @@ class _Line:
         return next((error for error in errors if not queries.forgiven(error)), answers)
 
     async def _send_packed(self, requests: Iterable[Request[Any]]) -> None:
-        """Send requests in one packet, or in several if they are long: the server begins while the rest is packed."""
+        """Send requests in one packet, which a long one ends: the server works while the rest is packed.
+
+        And while it works at the rest, those who waited for the first answers go on.
+        """
         pieces: list[bytes] = []
         for request in requests:
-            pieces += self._packed(request)
-            if len(pieces) > LONG_PACKET:
+            packed = self._packed(request)
+            pieces += packed
+            if len(packed) > LONG_REQUEST:
                 await self._write(pieces)
                 pieces = []
         if pieces:
