@@ -36,4 +36,4 @@ async def consume(url: str, seen: Seen) -> None:
 
 
 if __name__ == "__main__":
-    main(("taskiq", "taskiq-redis", "redis"), SETTINGS, send, consume)
+    main(("taskiq-redis", "taskiq", "redis"), SETTINGS, send, consume)
