@@ -12,6 +12,7 @@ LAWS = [
     "tests/core",
     "tests/stateful",
     "tests/conformance",
+    "tests/integration/test_probes.py",
     "tests/integration/test_wire.py",
     "tests/integration/test_durability.py",
     "tests/cli/test_doctor.py",

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from segmenter.core.command import Gone, PartitionSlot
-from segmenter.core.partition import Probe, Probed
+from segmenter.core.command import Command, Gone, PartitionSlot
+from segmenter.core.partition import Claim, Probe, Probed
 from segmenter_redis.keys import Keys
 from segmenter_redis.probing import Ends, Found, Question, decode_probes, encode_probes
 from segmenter_redis.wire import Request, Wire
@@ -35,9 +35,12 @@ class Probes:
         self._ask(probe, future)
         return future
 
-    def forget(self, slot: PartitionSlot) -> None:
-        """Ask for the ends of this log anew."""
-        self._known.pop(slot, None)
+    def before(self, command: Command[Any, Any]) -> None:
+        """Send what is not to be overtaken by this command; a claim asks for the ends of its log anew."""
+        if not isinstance(command, Probe):
+            self.flush()
+        if isinstance(command, Claim):  # something may be wrong with the log
+            self._known.pop(command.slot, None)
 
     def _ask(self, probe: Probe, future: asyncio.Future[Probed | Gone]) -> None:
         if not self._asked:
@@ -68,7 +71,7 @@ class Probes:
 
     def _reply(self, probe: Probe, future: asyncio.Future[Any], found: Found) -> None:
         if found.known is None:
-            self.forget(probe.slot)
+            self._known.pop(probe.slot, None)
         else:
             self._known[probe.slot] = found.known
         if future.done():

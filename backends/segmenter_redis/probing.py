@@ -34,6 +34,7 @@ __all__ = ["Ends", "Found", "Question", "decode_probes", "encode_probes"]
 
 LONG_BYTES = 1_024  # of the first and the last entry of a log together: more are not fetched again and again
 _LANE = ("owner", "epoch", "history", "offset", "read", "ranges", "attempts", "trying")
+_QUERIES = 6  # of each lane, and one more where the ends of its log are known
 _ABOUT_HISTORY = ("INFO", "replication")
 _HISTORY = re.compile(rb"master_replid:(\w+)")
 _NO_LOG = "no such key"
@@ -99,8 +100,10 @@ def decode_probes(questions: Sequence[Question], answers: Sequence[Any]) -> list
     """Return what the answers say to each question."""
     history = _history(answers[0])
     following = iter(answers[1:])
+    counts = [_QUERIES + (question.known is not None) for question in questions]
     return [
-        _found(question, history, [*islice(following, 6 if question.known is None else 7)]) for question in questions
+        _found(question, history, [*islice(following, count)])
+        for question, count in zip(questions, counts, strict=True)
     ]
 
 

@@ -12,7 +12,7 @@ import asyncio
 from typing import Any, TypeVar, cast
 
 from segmenter.core.command import Command, Read, ReadReply
-from segmenter.core.partition import Claim, Commit, Probe
+from segmenter.core.partition import Commit, Probe
 from segmenter.core.retention import Append
 from segmenter_redis.codec import decode, decode_read, encode, encode_read
 from segmenter_redis.durable import DurableAppends
@@ -48,8 +48,6 @@ class RedisSession:
         releasing it commits.
         """
         self._keep_order(command)
-        if isinstance(command, Claim):  # something may be wrong with the log
-            self._probes.forget(command.slot)
         if isinstance(command, Probe):
             return cast("asyncio.Future[R]", self._probes.start(command))
         request = Request(
@@ -69,8 +67,7 @@ class RedisSession:
         """Send what was started before in this turn, and must not be overtaken."""
         if not isinstance(command, Commit) and any(commit.slot == command.slot for commit, _ in self._commits):
             self._flush()
-        if not isinstance(command, Probe):
-            self._probes.flush()
+        self._probes.before(command)
 
     def read(self, read: Read) -> asyncio.Future[ReadReply]:
         """Start a read, behind the commits of this turn if the wire is free."""

@@ -106,9 +106,9 @@ LOSSES = (
     Mutant(
         "claim after which a log is not looked at anew, in Redis",
         "P7",
-        "backends/segmenter_redis/session.py",
+        "backends/segmenter_redis/probes.py",
         f"{PROBES}who_claims_looks_at_the_log_itself[redis-8.2]",
-        "self._probes.forget(command.slot)",
+        "self._known.pop(command.slot, None)",
         "pass",
     ),
     Mutant(
