@@ -244,7 +244,7 @@ _SCRIPT_NAMES: Mapping[type, str] = {command: script_name(command) for command i
 
 
 def encode(command: Command[Any, Any], keys: Keys) -> ScriptCall:
-    """Return the call that carries a command out; a probe is none (``probing``)."""
+    """Return the call that carries a command out; a probe is none (``probe_queries``)."""
     kind = type(command)
     return ScriptCall(_SCRIPT_NAMES[kind], *_ENCODERS[kind](command, keys))
 

@@ -10,7 +10,7 @@ from typing import Any
 from segmenter.core.command import Command, Gone, PartitionSlot
 from segmenter.core.partition import Claim, Probe, Probed
 from segmenter_redis.keys import Keys
-from segmenter_redis.probing import Ends, Found, Question, decode_probes, encode_probes
+from segmenter_redis.probe_queries import Ends, Found, Question, decode_probes, encode_probes
 from segmenter_redis.wire import Request, Wire
 
 __all__ = ["Probes"]

@@ -21,7 +21,7 @@ from segmenter.errors import UnsupportedFormat
 from segmenter_redis.codec import decode, decode_read, encode, encode_read
 from segmenter_redis.documents import config_body, config_from, group_body, group_from, progress_from, progress_parts
 from segmenter_redis.keys import Keys
-from segmenter_redis.probing import Ends, Found, Question, decode_probes, encode_probes
+from segmenter_redis.probe_queries import Ends, Found, Question, decode_probes, encode_probes
 from segmenter_redis.scripts import SCRIPTS
 
 KEYS = Keys("shop")

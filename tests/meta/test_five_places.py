@@ -20,7 +20,7 @@ from segmenter.core.transitions import IGNORED, TABLE
 ROOT = Path(__file__).parents[2]
 REDIS = ROOT / "backends" / "segmenter_redis"
 SCRIPTS = REDIS / "scripts"
-PLAIN = {"Probe": "probing.py"}  # what is asked by plain queries
+PLAIN = {"Probe": "probe_queries.py"}  # what is asked by plain queries
 ROW = re.compile(r"^\| `(\w+)` \| core/(\w+) \| (\w+\.(?:lua|py)) \| (`\w+`|-) \|[^|]*\| ([\w, ]+) \|$", re.MULTILINE)
 
 

@@ -8,7 +8,7 @@ __all__ = ["LOSSES"]
 
 CONTINUITY = "segmenter/core/continuity.py"
 PROBER = "segmenter/runtime/prober.py"
-PROBING = "backends/segmenter_redis/probing.py"
+PROBING = "backends/segmenter_redis/probe_queries.py"
 SCRIPTS = "backends/segmenter_redis/scripts"
 WIRE = "tests/integration/test_wire.py::test_"
 PROBES = "tests/integration/test_probes.py::test_"
