@@ -21,6 +21,7 @@ Reading order, as a theory of operation:
 ``transitions``  the tables of a consumer's machine.  ``signals``   what the machine is told and asks for.
 ``member``     its state.                           ``machine``   the engine: from documents and replies to claims.
 ``message``    what a consumer is handed.           ``ranges``    sets of ordinals.
+``failure``    how user code ended, and a safe text for what it raised.
 ``parking``    which keys are parked, and what the next commit sets aside.
 ``chains``     the messages in hand, linked by key.
 ``caution``    one message at a time, after owners that ended uncleanly.

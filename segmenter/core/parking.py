@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from segmenter.core.aside import LIMIT_ASIDE, LIMIT_REASON, NO_MOVES, Letter, Moves, Place, Request, Summary
+from segmenter.core.aside import LIMIT_ASIDE, NO_MOVES, Letter, Moves, Place, Request, Summary
+from segmenter.core.failure import safe_text
 from segmenter.core.message import Message
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ NOTHING = Summary()
 BEHIND = "behind a parked message of its key"
 
 
-def letter_of(message: Message, reason: str) -> Letter:
-    """Return a message as it is set aside."""
+def letter_of(message: Message, reason: object) -> Letter:
+    """Return a message as it is set aside; the reason is made a text that can be stored, whatever it is."""
     return Letter(
         ordinal=message.ordinal,
         entry_id=message.entry_id,
@@ -36,7 +37,7 @@ def letter_of(message: Message, reason: str) -> Letter:
         data=message.data,
         headers=message.raw_headers,
         attempts=message.attempt,
-        reason=reason[:LIMIT_REASON],
+        reason=safe_text(reason),
     )
 
 

@@ -301,4 +301,12 @@ ASIDE = (
         "message._state = FORWARDED",
         "message._state = STARTED",
     ),
+    Mutant(
+        "reason that cannot be stored",
+        "P4",
+        "segmenter/core/parking.py",
+        core("failure", "a_reason_may_be_any_object"),
+        "reason=safe_text(reason)",
+        "reason=str(reason)[:500]",
+    ),
 )
