@@ -1,5 +1,8 @@
 """A consumer, as its user holds it."""
 
+# A consumer is started by a function of this module.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
 
 import asyncio
@@ -7,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Itera
 from types import TracebackType
 from typing import Self
 
+from segmenter.cancellation import all_ended
 from segmenter.config import (
     LIMIT_PARTITIONS,
     ConsumerOptions,
@@ -24,7 +28,7 @@ from segmenter.runtime.home import Home
 from segmenter.runtime.hooks import Hooks
 from segmenter.runtime.pump import Pump
 
-__all__ = ["Consumer", "Registration"]
+__all__ = ["Consumer", "Registration", "started"]
 
 
 class Consumer:
@@ -63,13 +67,13 @@ class Consumer:
     async def __anext__(self) -> Message:
         """The next message that may start; waits for one. Ends when the consumer is shut down."""
         while True:
-            message = self._pump.next()
+            message = self._pump.delivery.next()
             if message is not None:
                 return message
             if self._closed:
                 raise StopAsyncIteration
             self._check()
-            await self._pump.available(None)
+            await self._pump.delivery.available(None)
 
     async def read(self, timeout: Duration | None = None) -> list[Message]:  # noqa: ASYNC109 - waiting is its purpose
         """Return a batch of up to ``batch_size`` messages, to be settled as a unit.
@@ -97,11 +101,11 @@ class Consumer:
         deadline = None if timeout_s is None else loop.time() + timeout_s
         while True:
             self._check()
-            taken = self._pump.take(self._options.batch_size, one_partition=one_partition)
+            taken = self._pump.delivery.take(self._options.batch_size, one_partition=one_partition)
             left = None if deadline is None else deadline - loop.time()
             if taken or (left is not None and left <= 0):
                 return taken
-            await self._pump.available(left)
+            await self._pump.delivery.available(left)
 
     # --- settling ---------------------------------------------------------------------------------------------------
 
@@ -117,7 +121,7 @@ class Consumer:
         self._check_mine(messages)
         for message in messages:
             message.ack()
-        await self._pump.durable({message.partition for message in messages})
+        await self._durable({message.partition for message in messages})
 
     async def nack(self, *messages: Message, delay: Duration = 0.0) -> None:
         """Give messages back: they are handed out again after ``delay``, the later ones of their keys behind them."""
@@ -133,17 +137,21 @@ class Consumer:
             ConsumerDead: the consumer has stopped.
         """
         self._check()
-        await self._pump.durable(set(self._pump.partitions))
+        await self._durable(set(self._pump.partitions))
+
+    async def _durable(self, partitions: set[int]) -> None:
+        with self._pump.delivery.waiting():
+            await self._pump.durable(partitions)
 
     # --- moving about -----------------------------------------------------------------------------------------------
 
     def pause(self, *partitions: int) -> None:
         """Hand out nothing more of these partitions, or of all, until ``resume``; they stay owned."""
-        self._pump.pause(self._all_or(partitions))
+        self._pump.delivery.pause(self._all_or(partitions))
 
     def resume(self, *partitions: int) -> None:
         """Undo ``pause``."""
-        self._pump.resume(self._all_or(partitions))
+        self._pump.delivery.resume(self._all_or(partitions))
 
     async def seek(self, partition: int, to: Start) -> None:
         """Move the group to another place in a partition that this consumer owns, and return when it is there.
@@ -160,7 +168,8 @@ class Consumer:
         self._check()
         if partition not in self._pump.partitions:
             raise InvalidArgument(f"partition {partition} is not owned: there are {self._pump.partitions}")
-        await self._pump.seek(partition, start_of(to))
+        with self._pump.delivery.waiting():
+            await self._pump.seek(partition, start_of(to))
 
     def _all_or(self, partitions: Iterable[int]) -> set[int]:
         return set(partitions) or set(range(LIMIT_PARTITIONS))
@@ -174,11 +183,15 @@ class Consumer:
             drain: wait until what is handed out has been settled, ``drain_timeout`` at most; otherwise give it back
                 at once, as leaving an ``async with`` block does. What is given back is delivered elsewhere, as the
                 same attempt unless an exception has left the block, and acknowledging it raises.
+
+        If it is cancelled, what is in flight is given back at once, and the consumer has left all the same.
         """
         if not self._closed:
             self._closed = True
             self._pump.leave(drain=drain)
-        await self._running
+        elif not drain:
+            self._pump.give_back()
+        await all_ended([self._running], hurry=self._pump.give_back)
 
     def halt(self) -> None:
         """Stop at once and hand nothing over, as a crash would: for tests and demonstrations."""
@@ -212,6 +225,25 @@ class Consumer:
     @property
     def _about(self) -> About:
         return {"stream": self._slot.stream, "group": self._slot.group}
+
+
+async def started(pump: Pump, options: ConsumerOptions, slot: GroupSlot, consumers: set[Consumer]) -> Consumer:
+    """Return a consumer that is a member of its group; until it has ended it is kept among others.
+
+    If this is cut short, the consumer has left again.
+
+    Raises:
+        SegmenterError: it will not become a member.
+    """
+    consumer = Consumer(pump, options, slot)
+    consumers.add(consumer)
+    consumer._running.add_done_callback(lambda _: consumers.discard(consumer))
+    try:
+        await pump.admitted()
+    except BaseException:
+        await consumer.shutdown(drain=False)
+        raise
+    return consumer
 
 
 Register = Callable[[GroupSlot, bytes, ConsumerOptions, Hooks], Awaitable[Consumer]]

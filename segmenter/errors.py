@@ -8,6 +8,7 @@
     │   ├── InvalidPartitionCount  InvalidPartitionSize  InvalidBatchSize
     │   └── MessageTooLarge  ForeignMessage
     ├── NotHere                           it belongs to another process or event loop
+    ├── LifespanTimeout                   a worker's lifespan took too long
     ├── StreamError                       about a stream or a group as it is stored
     │   ├── NonExistentStream  StreamMismatch  StreamLost  UnsupportedFormat
     │   ├── NonExistentGroup  GroupNotEmpty  GroupRemoved  SessionMismatch
@@ -46,6 +47,7 @@ __all__ = [
     "InvalidName",
     "InvalidPartitionCount",
     "InvalidPartitionSize",
+    "LifespanTimeout",
     "LogTruncated",
     "MessageTooLarge",
     "NonExistentGroup",
@@ -144,6 +146,10 @@ class ForeignMessage(InvalidArgument):
 
 class NotHere(SegmenterError):
     """It was made in another process (before a fork) or in another event loop, and works there only."""
+
+
+class LifespanTimeout(SegmenterError):
+    """Entering or leaving a worker's ``lifespan`` took longer than ``lifespan_timeout``."""
 
 
 class StreamError(SegmenterError):
@@ -258,7 +264,10 @@ class SeatTaken(ConsumerError):
 
 
 class HandlerStuck(ConsumerError):
-    """User code outlasted ``max_processing_time``: it blocked the loop or its own thread, or went on when cancelled."""
+    """User code did not return in time.
+
+    It blocked the event loop or its own thread, ignored its cancellation, or never asked for messages that waited.
+    """
 
 
 class PartitionLost(ConsumerError):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import Executor
-from contextvars import copy_context
 from operator import attrgetter
 from typing import Any, Protocol, TypedDict, TypeVar, Unpack, get_args, overload
 
@@ -34,9 +32,11 @@ from segmenter.core.observations import Observation
 from segmenter.core.retry import Retry
 from segmenter.errors import InvalidArgument
 from segmenter.runtime.hooks import Hook, Hooks
-from segmenter.runtime.outcomes import Handling
+from segmenter.runtime.observers import check_observer
+from segmenter.runtime.outcomes import Handling, Invoke
+from segmenter.runtime.threads import ThreadCall
 
-__all__ = ["Decorator", "Handler", "HandlerSettings", "Handlers"]
+__all__ = ["Decorator", "Handler", "HandlerSettings", "Handlers", "Invoke"]
 
 V = TypeVar("V")
 R = TypeVar("R")
@@ -44,8 +44,6 @@ R = TypeVar("R")
 LIMIT_CONCURRENCY = 10_000
 LIMIT_BATCH_HANDLED = 100_000
 LIMIT_GRACE_S = 5.0  # that a handler may take to end once it was cancelled; half a session, if that is shorter
-
-Invoke = Callable[[list[Message]], Awaitable[object]]
 
 
 class Decorator(Protocol[V]):
@@ -116,6 +114,7 @@ class Handler:
         return Handling(
             name=self.name,
             invoke=self.around(_invocation(self, executor)),
+            threaded=not _is_async(self.function),
             key_concurrency=self.key_concurrency,
             batch=self.batch,
             retry=self.retry,
@@ -155,7 +154,7 @@ def _declared(
             settings.get("on_assigned"),
             settings.get("on_revoked"),
             settings.get("on_lost"),
-            [] if observer is None else [observer],
+            [] if observer is None else [check_observer(observer)],
         ),
         **own,
     )
@@ -271,41 +270,39 @@ def _invocation(handler: Handler, executor: Executor) -> Invoke:
     function = handler.function
     call = _call(function, handler.form, batch=handler.batch is not None, both=_takes_message(function))
     if _is_async(function):
-        return call  # type: ignore[return-value]
-    return lambda taken: _in_thread(executor, call, taken)
+        return call
+
+    def in_thread(taken: list[Message], thread: ThreadCall | None) -> Any:
+        assert thread is not None  # noqa: S101 - the runner brings one for each call of a plain function
+        return thread.run(executor, call, taken)
+
+    return in_thread
 
 
-def _call(
-    function: Callable[..., object], form: Format[Any], *, batch: bool, both: bool
-) -> Callable[[list[Message]], object]:
-    """Return what calls it in the way it is written: nothing is asked again for each message."""
+def _call(function: Callable[..., Any], form: Format[Any], *, batch: bool, both: bool) -> Callable[..., Any]:
+    """Return what calls it in the way it is written: nothing is asked again for each message.
+
+    What it returns takes the messages, and the call of a thread, of which only plain functions make use.
+    """
     value: Callable[[Message], object] = attrgetter("data")
     if form.decode is not None:
         value = lambda message: form.decoded(message.data)  # noqa: E731 - one of two
-    if batch and both:
-        return lambda taken: function(list(map(value, taken)), list(taken))
+
+    def batch_and_messages(taken: list[Message], _: object = None) -> Any:
+        return function(list(map(value, taken)), list(taken))
+
+    def batch_alone(taken: list[Message], _: object = None) -> Any:
+        return function(list(map(value, taken)))
+
+    def value_and_message(taken: list[Message], _: object = None) -> Any:
+        return function(value(taken[0]), taken[0])
+
+    def value_alone(taken: list[Message], _: object = None) -> Any:
+        return function(value(taken[0]))
+
     if batch:
-        return lambda taken: function(list(map(value, taken)))
-    if both:
-        return lambda taken: function(value(taken[0]), taken[0])
-    return lambda taken: function(value(taken[0]))
-
-
-async def _in_thread(executor: Executor, call: Callable[[list[Message]], object], taken: list[Message]) -> None:
-    """Call a plain function in a thread, with the context variables of here.
-
-    A thread cannot be cancelled: if this is, it goes on until the function has returned, since until then the handler
-    is at work.
-    """
-    job = executor.submit(copy_context().run, call, taken)
-    try:
-        result = await asyncio.wrap_future(job)
-    except asyncio.CancelledError:
-        if job.cancelled():
-            raise
-        result = await asyncio.wrap_future(job)
-    if inspect.isawaitable(result):
-        await result
+        return batch_and_messages if both else batch_alone
+    return value_and_message if both else value_alone
 
 
 # --- looking at it --------------------------------------------------------------------------------------------------

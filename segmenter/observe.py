@@ -19,20 +19,23 @@ from segmenter.core.observations import (
     Halted,
     HandlerStands,
     HandlerTimedOut,
+    HookFailed,
     Lost,
     Missing,
     Observation,
     Parked,
     Stalled,
     Truncation,
+    Unread,
 )
+from segmenter.logs import Log
 
 __all__ = ["logged"]
 
 logging.getLogger("segmenter").addHandler(logging.NullHandler())
-_log = logging.getLogger("segmenter.consumer")
+_log = Log("segmenter.consumer")
 
-_ERRORS = (Congested, DeadLettered, Gap, Halted, HandlerStands, Missing, Parked, Truncation)
+_ERRORS = (Congested, DeadLettered, Gap, Halted, HandlerStands, HookFailed, Missing, Parked, Truncation, Unread)
 _WARNINGS = (HandlerTimedOut, Lost, Stalled)
 _NEWS = (Departed,)
 

@@ -10,6 +10,7 @@ from typing import Any, Self
 from attrs import evolve
 
 from segmenter.administration import Administration
+from segmenter.cancellation import outlast
 from segmenter.codecs import Codec, Format, T, codec_for
 from segmenter.config import (
     ConsumerOptions,
@@ -25,7 +26,7 @@ from segmenter.config import (
     check_stream,
 )
 from segmenter.connect import backend_for
-from segmenter.consumer import Consumer, Registration
+from segmenter.consumer import Consumer, Registration, started
 from segmenter.core.command import GroupSlot
 from segmenter.core.layout import StreamConfig
 from segmenter.core.observations import Observation
@@ -37,6 +38,7 @@ from segmenter.runtime.home import Home
 from segmenter.runtime.hooks import Hook, Hooks
 from segmenter.runtime.host import Host
 from segmenter.runtime.lifecycle import Lifecycle
+from segmenter.runtime.observers import check_observer
 from segmenter.runtime.pump import Pump
 from segmenter.stream import Stream
 
@@ -76,10 +78,10 @@ class Segmenter(Administration):
         self._opening = asyncio.Lock()
         self._heart: Heart | None = None
         self._heart_ended: Callable[[], object] | None = None
-        self._consumers: list[Consumer] = []
+        self._consumers: set[Consumer] = set()  # that have not ended
         self._streams: list[Stream[Any]] = []
         self._home: Home | None = None
-        self._closed = False
+        self._closing: asyncio.Task[None] | None = None
 
     # --- streams ----------------------------------------------------------------------------------------------------
 
@@ -218,15 +220,13 @@ class Segmenter(Administration):
             read_ahead=read_ahead,
             read_ahead_bytes=read_ahead_bytes,
         )
-        hooks = Hooks(on_assigned, on_revoked, on_lost, [] if observer is None else [observer])
+        observers = [] if observer is None else [check_observer(observer)]
+        hooks = Hooks(on_assigned, on_revoked, on_lost, observers)
         return Registration(self._start_consumer, stream, group, start, options, hooks)
 
     async def _start_consumer(self, slot: GroupSlot, start: bytes, options: ConsumerOptions, hooks: Hooks) -> Consumer:
         pump = await self.open_pump(slot, start, options, hooks)
-        consumer = Consumer(pump, options, slot)
-        self._consumers.append(consumer)
-        await pump.admitted()
-        return consumer
+        return await started(pump, options, slot, self._consumers)
 
     async def open_pump(
         self,
@@ -241,12 +241,16 @@ class Segmenter(Administration):
         config = await self.lifecycle.load_stream(slot.stream)
         session_ms = round(options.session_timeout_s * 1000)
         opened = await self.lifecycle.open_group(slot, config.partitions, session_ms, start)
+        session = await self._backend.session()
+        if self._closing is not None:
+            await session.aclose()
+            raise self._was_closed()
         return Pump(
             slot=slot,
             document=opened.document,
             events_end=opened.events_end,
             options=options,
-            session=gate(await self._backend.session()),
+            session=gate(session),
             heart=self._beating(),
             host=self.host,
             hooks=evolve(hooks, observers=[logged(slot), *hooks.observers]),
@@ -256,9 +260,16 @@ class Segmenter(Administration):
     # --- the end ----------------------------------------------------------------------------------------------------
 
     async def aclose(self) -> None:
-        """Shut every consumer down, fail what has not been sent, and disconnect. May be called twice."""
-        self._closed = True
-        await asyncio.gather(*(consumer.shutdown(drain=False) for consumer in self._consumers))
+        """Shut every consumer down, fail what has not been sent, and disconnect. May be called twice.
+
+        If it is cancelled, it does all of that first.
+        """
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._close())
+        await outlast(self._closing)
+
+    async def _close(self) -> None:
+        await asyncio.gather(*(consumer.shutdown(drain=False) for consumer in tuple(self._consumers)))
         for stream in self._streams:
             stream.close(ConsumerDead("the Segmenter was closed before the send was answered"))
         if self._heart is not None and self._heart_ended is not None:
@@ -292,8 +303,8 @@ class Segmenter(Administration):
         return Lifecycle(self.session, self.host, self._backend.catalogue)
 
     async def _open(self) -> None:
-        if self._closed:
-            raise ConsumerDead("the Segmenter was closed: make a new one")
+        if self._closing is not None:
+            raise self._was_closed()
         if self._home is None:
             self._home = Home("Segmenter of namespace", self.namespace)
         self._home.check()
@@ -301,9 +312,12 @@ class Segmenter(Administration):
             if self._session is None:
                 self._session = await self._backend.session()
 
+    def _was_closed(self) -> ConsumerDead:
+        return ConsumerDead("the Segmenter was closed: make a new one")
+
     def _beating(self) -> Heart:
         """The heart, started with the first consumer."""
         if self._heart is None:
             self._heart = Heart(self._backend, self.host)
-            self._heart_ended = self.host.place_heart(self._heart.run())
+            self._heart_ended = self.host.place_heart(self._heart.run(), self._heart.failed)
         return self._heart

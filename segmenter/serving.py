@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import logging
 import os
 import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from segmenter.errors import HandlerStuck
+from segmenter.logs import Log
 
-__all__ = ["INTERRUPTED", "leave", "run_here", "serve"]
+__all__ = ["INTERRUPTED", "interpreter_watched", "leave", "run_here", "serve"]
 
 INTERRUPTED = 130  # the exit code after a second signal
+REARM_S = 1.0
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
-_log = logging.getLogger("segmenter.worker")
+_log = Log("segmenter.worker")
 
 
 def serve(run: Callable[[], Awaitable[None]], stop: Callable[[], None]) -> None:
@@ -77,8 +80,33 @@ def _asked_to_end(number: int, stop: Callable[[], None]) -> None:
     stop()
 
 
+@contextmanager
+def interpreter_watched(limit_s: float) -> Generator[None]:
+    """End the process, with exit code 1 and the stacks of all threads, once no Python code has run for so long.
+
+    Code in C that keeps the interpreter's lock, such as a regular expression, silences every thread, the heart among
+    them. What watches for that is a thread of ``faulthandler``, which needs no lock.
+    """
+    ended = threading.Event()
+
+    def rearm() -> None:
+        with suppress(Exception):  # standard error is closed or replaced: nothing can be watched
+            while not ended.is_set():
+                faulthandler.dump_traceback_later(limit_s, exit=True)
+                ended.wait(REARM_S)
+
+    watching = threading.Thread(target=rearm, name="segmenter-watch", daemon=True)
+    watching.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watching.join(REARM_S)
+        faulthandler.cancel_dump_traceback_later()
+
+
 def leave(stuck: HandlerStuck) -> None:
-    """End the process although a handler goes on, which would keep the interpreter from ending."""
+    """End the process, in any thread, although user code goes on, which would keep the interpreter from ending."""
     _log.critical("%s", stuck)
     sys.stderr.write(f"segmenter: {stuck}\n")
     sys.stderr.flush()

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from concurrent.futures import Executor
 
 from attrs import evolve
 
+from segmenter.cancellation import all_ended
 from segmenter.core.observations import Admitted, Departed, Observation
 from segmenter.errors import NonExistentStream
 from segmenter.handlers import Handler
+from segmenter.logs import Log
 from segmenter.observe import logged
+from segmenter.runtime.observers import Observers
 from segmenter.runtime.runner import Runner
 from segmenter.segmenter import Segmenter
 
@@ -21,7 +23,7 @@ __all__ = ["Shift"]
 STREAM_WAIT_S = 30.0  # that a stream may take to be registered
 STREAM_LOOK_S = 0.5
 
-_log = logging.getLogger("segmenter.worker")
+_log = Log("segmenter.worker")
 
 
 class Post:
@@ -50,14 +52,17 @@ class Post:
             handler.slot,
             handler.handling(self._executor),
             self._segmenter.host,
-            [logged(handler.slot), *hooks.observers],
+            Observers([logged(handler.slot), *hooks.observers]),
             stopping=self._stopping,
         )
-        pump = await self._segmenter.open_pump(
-            handler.slot, handler.start, handler.options, runner.hooks(hooks), runner.gate
-        )
+        pump = await self._segmenter.open_pump(handler.slot, handler.start, handler.options, hooks, runner.gate)
         self._runner = runner
         await runner.run(pump)
+
+    @property
+    def interrupt(self) -> KeyboardInterrupt | None:
+        """Ctrl-C, if it has arrived in a handler."""
+        return None if self._runner is None else self._runner.interrupt
 
     def stop(self, within_s: float | None) -> None:
         """End as soon as the handlers that are at work have ended, or have had their time."""
@@ -130,15 +135,18 @@ class Shift:
             raise
         finally:
             stopped.cancel()
-            await self._end(tasks, within_s)
+            self._end(within_s)
+            await all_ended(tasks, hurry=lambda: self._end(0.0))
         _raise_first(tasks)
+        for post in self._posts:
+            if post.interrupt is not None:
+                raise post.interrupt
 
-    async def _end(self, tasks: list[asyncio.Task[None]], within_s: float | None) -> None:
+    def _end(self, within_s: float | None) -> None:
         self._stopping.set()
-        for post, task in zip(self._posts, tasks, strict=True):
-            if not task.done():
+        for post in self._posts:
+            if post.task is not None and not post.task.done():
                 post.stop(within_s)
-        await asyncio.wait(tasks)
 
 
 def _raise_first(tasks: Sequence[asyncio.Task[None]]) -> None:

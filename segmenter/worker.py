@@ -10,12 +10,17 @@ from contextvars import ContextVar
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
+from attrs import evolve
+
+from segmenter.config import DAY_S, Duration, seconds
 from segmenter.errors import InvalidArgument, SegmenterError
 from segmenter.handlers import Handler, Handlers
 from segmenter.port import Backend
 from segmenter.runtime.host import Host
+from segmenter.runtime.lifespans import Stopped, entered
+from segmenter.runtime.observers import name_of
 from segmenter.segmenter import Segmenter
-from segmenter.serving import serve
+from segmenter.serving import interpreter_watched, leave, serve
 from segmenter.shift import Shift
 
 if TYPE_CHECKING:
@@ -24,11 +29,19 @@ if TYPE_CHECKING:
 __all__ = ["Worker"]
 
 LIMIT_THREADS = 1_024
+STANDSTILL_S = 10.0  # beyond max_processing_time, before a process whose interpreter stands still is ended
 
 Lifespan = Callable[["Worker"], AbstractAsyncContextManager[Any]]
 
 # Which of several that share their handlers is at work here: in a simulation, each process runs one.
 ACTING: ContextVar[Worker | None] = ContextVar("acting", default=None)
+
+
+def _limit(lifespan_timeout: Duration) -> float:
+    limit_s = seconds(lifespan_timeout)
+    if not 0 < limit_s <= DAY_S:
+        raise InvalidArgument(f"lifespan_timeout is {lifespan_timeout!r}: it must be a number from 0 to {DAY_S:g}")
+    return limit_s
 
 
 class Worker(Handlers):
@@ -43,9 +56,10 @@ class Worker(Handlers):
         backend: an instance to use instead of a URL.
         host: the clock and the place for the heart; simulations bring their own.
         threads: how many handlers that are plain functions run at once, at most.
+        lifespan_timeout: seconds that entering the lifespan may take, and that leaving it may.
 
     Raises:
-        InvalidArgument: the namespace, the group or a number cannot be.
+        InvalidArgument: the namespace, the group or a number is invalid.
     """
 
     def __init__(
@@ -58,11 +72,13 @@ class Worker(Handlers):
         backend: Backend | None = None,
         host: Host | None = None,
         threads: int = 32,
+        lifespan_timeout: Duration = 300.0,
     ) -> None:
         if not 1 <= threads <= LIMIT_THREADS:
             raise InvalidArgument(f"threads is {threads!r}: it must be a number from 1 to {LIMIT_THREADS}")
         super().__init__(namespace, group)
         self._url = url
+        self._lifespan_timeout_s = _limit(lifespan_timeout)
         self._lifespan = lifespan
         self._backend = backend
         self._host = host
@@ -108,12 +124,19 @@ class Worker(Handlers):
             async with AsyncExitStack() as stack:
                 self._segmenter = await stack.enter_async_context(segmenter)
                 if self._lifespan is not None:
-                    self._state = await stack.enter_async_context(self._lifespan(self))
+                    self._state = await stack.enter_async_context(self._entered(self._lifespan, segmenter.host))
                 self._shift = Shift(handlers, segmenter, executor, self._stopping)
                 await self._shift.run()
+        except Stopped:
+            pass
         finally:
             self._ended.set()
             self._stopping = self._shift = self._segmenter = self._state = None
+
+    def _entered(self, lifespan: Lifespan, host: Host) -> AbstractAsyncContextManager[Any]:
+        assert self._stopping is not None  # noqa: S101 - it runs
+        name, limit_s = name_of(lifespan), self._lifespan_timeout_s
+        return entered(lifespan(self), name, limit_s, stopping=self._stopping, give_up=host.give_up)
 
     def check_idle(self) -> None:
         """Return if it does not run."""
@@ -143,7 +166,21 @@ class Worker(Handlers):
         Raises:
             SegmenterError: as for ``run``.
         """
-        serve(self.run, self.request_stop)
+        serve(self.run_as_process, self.request_stop)
+
+    async def run_as_process(self) -> None:
+        """Run as ``run`` does, in a process of its own.
+
+        The process ends with exit code 1 once its event loop, or the whole interpreter, has stood still for longer
+        than ``max_processing_time``: then it can neither handle messages nor hand over, and has to be replaced.
+        """
+        host, self._host = self._host, evolve(self._host or Host(), give_up=leave)
+        limits = [handler.options.max_processing_time_s for handler in self.handlers.values()]
+        try:
+            with interpreter_watched(max(limits, default=0.0) + STANDSTILL_S):
+                await self.run()
+        finally:
+            self._host = host
 
     # --- while it runs ----------------------------------------------------------------------------------------------
 

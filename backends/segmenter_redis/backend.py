@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from attrs import astuple
 
+from segmenter.cancellation import all_ended
 from segmenter.checkup import Finding
 from segmenter.core.command import GroupSlot, StreamSlot
 from segmenter.errors import BackendError
+from segmenter.logs import Log
 from segmenter_redis.checkup import judge
 from segmenter_redis.durable import DurableAppends
 from segmenter_redis.facts import all_facts, facts_at_connecting
@@ -23,7 +24,7 @@ from segmenter_redis.wire import Address, Request, Wire
 
 __all__ = ["RedisBackend"]
 
-_log = logging.getLogger("segmenter.redis")
+_log = Log("segmenter.redis")
 
 SCAN = 1_000  # keys that one step of a scan looks at
 
@@ -65,7 +66,9 @@ class RedisBackend:
             await asyncio.gather(self._ask(calls, "CLIENT", "ID"), self._ask(reads, "CLIENT", "ID"))
             await self._refuse_what_loses(calls)
         except BaseException:
-            await asyncio.gather(calls.aclose(), reads.aclose())
+            calls.close()
+            reads.close()
+            await all_ended([*calls.lives, *reads.lives])
             raise
         durable = DurableAppends(Wire(self._address), self._reply_timeout_s)  # connected by the first of them
         return RedisSession(self._keys, calls, reads, durable, self._reply_timeout_s)

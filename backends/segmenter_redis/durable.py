@@ -35,7 +35,7 @@ class DurableAppends:
     """The appends of a session that ask for more than the server's memory."""
 
     def __init__(self, wire: Wire, reply_timeout_s: float) -> None:
-        self._wire = wire
+        self.wire = wire
         self._reply_timeout_s = reply_timeout_s
         self._loop = asyncio.get_running_loop()
         self._waiting: list[_Pending] = []
@@ -50,10 +50,6 @@ class DurableAppends:
             self._loop.call_soon(self._next_packet)
         return done
 
-    async def aclose(self) -> None:
-        """Close the connection; what is unanswered fails."""
-        await self._wire.aclose()
-
     def _next_packet(self) -> None:
         self._busy = bool(self._waiting)
         if not self._waiting:
@@ -64,7 +60,7 @@ class DurableAppends:
         waiting: Request[tuple[int, int]] = Request(
             "Append", _words(durability), _copies, _wait_s(durability) + self._reply_timeout_s
         )
-        self._wire.start(*(pending.request for pending in packet), waiting)
+        self.wire.start(*(pending.request for pending in packet), waiting)
         waiting.future.add_done_callback(lambda future: self._confirmed(packet, future))
 
     def _confirmed(self, packet: list[_Pending], waited: asyncio.Future[tuple[int, int]]) -> None:

@@ -107,4 +107,8 @@ class RedisSession:
         """Close both connections; what is under way fails."""
         self._flush()
         self._probes.flush()
-        await asyncio.gather(self._calls.aclose(), self._reads.aclose(), self._durable.aclose())
+        wires = (self._calls, self._reads, self._durable.wire)
+        for wire in wires:
+            wire.close()
+        for wire in wires:
+            await wire.aclose()

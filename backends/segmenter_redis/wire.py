@@ -19,6 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, ResponseError
 
+from segmenter.cancellation import all_ended
 from segmenter.errors import InvalidArgument
 from segmenter_redis.calls import Queries, ScriptCall
 from segmenter_redis.errors import Kind, backend_error, kind_of, redacted
@@ -193,10 +194,13 @@ class _Line:
         try:
             await self._end.wait()
         finally:
+            self.fail(ConnectionError("the task of the connection was cancelled"))  # unless it has failed before
             work.cancel()
-            await asyncio.gather(work, return_exceptions=True)
-            with suppress(Exception):  # it is given up in any case
-                await self._connection.disconnect(nowait=True)
+            try:
+                await all_ended([work])
+            finally:
+                with suppress(Exception):  # it is given up in any case
+                    await self._connection.disconnect(nowait=True)
 
     async def _work(self) -> None:
         try:
@@ -345,11 +349,19 @@ class Wire:
         if self._line is not None:
             self._line.hasten(request, allowed_s)
 
-    async def aclose(self) -> None:
+    @property
+    def lives(self) -> frozenset[asyncio.Task[None]]:
+        """The connections that have not ended yet; once closed they end by themselves, within a few turns."""
+        return frozenset(self._lives)
+
+    def close(self) -> None:
         """Close the connection; what is unanswered fails."""
         self._closed = True
         if self._line:
             self._line.close()
-        if self._lives:  # they end by themselves; cancelled once more, they would leave their sockets open
-            await asyncio.wait(self._lives)
+
+    async def aclose(self) -> None:
+        """Close the connection, and wait for its end, cancelled or not: else its socket would stay open."""
+        self.close()
+        await all_ended(self._lives)
         await asyncio.sleep(0)  # a turn for the transports to end

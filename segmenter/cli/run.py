@@ -106,10 +106,10 @@ def _serve(worker: Worker, health_port: int | None) -> int:
 
     async def run() -> None:
         if health_port is None:
-            await worker.run()
+            await worker.run_as_process()
             return
         async with probed(health_port, {"/healthz": lambda: worker.healthy, "/readyz": lambda: worker.ready}):
-            await worker.run()
+            await worker.run_as_process()
 
     serve(run, worker.request_stop)
     return Exit.OK

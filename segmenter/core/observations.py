@@ -15,6 +15,7 @@ __all__ = [
     "HandedBack",
     "HandlerStands",
     "HandlerTimedOut",
+    "HookFailed",
     "Lost",
     "Missing",
     "Observation",
@@ -23,6 +24,7 @@ __all__ = [
     "Retried",
     "Stalled",
     "Truncation",
+    "Unread",
 ]
 
 
@@ -117,6 +119,26 @@ class Congested:
 
 
 @frozen
+class HookFailed:
+    """A hook raised, or did not return in time; until ``on_assigned`` succeeds, its partition delivers nothing."""
+
+    member: str
+    partition: int
+    hook: str  # on_assigned, on_revoked or on_lost
+    function: str
+    reason: str
+    retry_in_s: float | None  # when on_assigned is called again
+
+
+@frozen
+class Unread:
+    """Messages waited for ``max_processing_time``, and nobody asked for any: the consumer leaves its group."""
+
+    member: str
+    after_s: float
+
+
+@frozen
 class Stalled:
     """Nothing has moved for a while since nothing is acknowledged."""
 
@@ -200,7 +222,7 @@ class HandlerStands:
 
 
 Membership = Admitted | Departed | Reassigned
-Holding = Congested | Granted | HandedBack | Lost | Stalled
+Holding = Congested | Granted | HandedBack | HookFailed | Lost | Stalled | Unread
 Loss = Gap | Missing | Truncation
 Trouble = DeadLettered | Halted | HandlerStands | HandlerTimedOut | Parked | Retried
 Observation = Membership | Holding | Loss | Trouble

@@ -11,19 +11,36 @@ from segmenter.core.command import GroupSlot, PartitionSlot
 from segmenter.core.continuity import Cut, Memory, cut_by_claim
 from segmenter.core.observations import Gap, Observation, Truncation
 from segmenter.core.partition import Claimed, Release, Released
+from segmenter.errors import SegmenterError
 from segmenter.runtime.holding import Holding
 from segmenter.runtime.holdings import Holdings
-from segmenter.runtime.hooks import Hooks, call_hook
+from segmenter.runtime.hooks import HookCalls
 from segmenter.runtime.host import Host
 
-__all__ = ["Custody"]
+__all__ = ["Attendant", "Custody"]
 
 
-class Wakeable(Protocol):
-    """Whoever hands out the messages of what is held here."""
+class Attendant(Protocol):
+    """Whoever runs handlers on what is held here, times them and ends them."""
 
-    def wake(self) -> None:
-        """Have a turn soon."""
+    def offered(self, holding: Holding) -> None:
+        """Something of a holding may start."""
+        ...
+
+    def revoked(self, partition: int) -> None:
+        """A partition is to be given up, once its handlers have ended."""
+        ...
+
+    def lost(self, partition: int) -> None:
+        """A partition belongs to somebody else."""
+        ...
+
+    def cancelled(self) -> None:
+        """The task that runs the consumer was cancelled."""
+        ...
+
+    def failed(self, error: SegmenterError) -> None:
+        """The process is not to be trusted any more."""
         ...
 
 
@@ -34,13 +51,13 @@ class Custody:
         self,
         slot: GroupSlot,
         holdings: Holdings,
-        hooks: Hooks,
+        hooks: HookCalls,
         host: Host,
         *,
         patience_s: float,
         touched: Callable[[Holding], None],
         observe: Callable[[Observation], None],
-        pump: Wakeable,
+        consumer: object,
         place: object = None,
     ) -> None:
         self._slot = slot
@@ -50,7 +67,8 @@ class Custody:
         self._patience_s = patience_s  # that a commit may be without an answer before its partition starts nothing more
         self._touched = touched
         self._observe = observe
-        self._pump = pump
+        self._consumer = consumer
+        self.attendant: Attendant | None = None
         self._place = place
         self._memories: dict[tuple[int, str], Memory] = {}  # of partitions held before, by incarnation
         self._seeking: dict[int, tuple[bytes, asyncio.Future[None]]] = {}
@@ -66,13 +84,13 @@ class Custody:
             clock=self._host.clock,
             patience_s=self._patience_s,
             touched=self._touched,
-            consumer=self._pump,
+            consumer=self._consumer,
             place=self._place,
             lanes=self._host.lanes,
         )
         self._holdings.add(holding)
         self._compare(member, holding, self._memories.pop((partition, grant.incarnation), Memory()))
-        call_hook(self._hooks.on_assigned, holding, self._hook_ended)
+        self._hooks.assigned(holding)
         seeking = self._seeking.pop(partition, None)
         if seeking is not None and not seeking[1].done():
             seeking[1].set_result(None)
@@ -105,14 +123,18 @@ class Custody:
             self._holdings.stir(holding)
             holding.lanes.stop()
             holding.seek = self._seeking[partition][0] if partition in self._seeking else b""
-            call_hook(self._hooks.on_revoked, holding, self._hook_ended)
+            if self.attendant is not None:
+                self.attendant.revoked(partition)
+            self._hooks.revoked(holding)
 
     def drop(self, partition: int) -> None:
         """It was lost."""
         holding = self._holdings.remove(partition)
         self._remember(holding)
         holding.lost()
-        call_hook(self._hooks.on_lost, holding, self._hook_ended)
+        if self.attendant is not None:
+            self.attendant.lost(partition)
+        self._hooks.lost(holding)
 
     def released(self, command: Release, reply: object) -> None:
         """A release was answered."""
@@ -138,7 +160,3 @@ class Custody:
             self.drop(partition)
         for _, done in self._seeking.values():
             done.cancel()
-
-    def _hook_ended(self, holding: Holding) -> None:
-        self._holdings.consider(holding)
-        self._pump.wake()

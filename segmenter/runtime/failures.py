@@ -32,6 +32,9 @@ __all__ = [
     "group_removed",
     "handler_stands",
     "handler_stuck",
+    "heart_stopped",
+    "hook_stuck",
+    "hook_timed_out",
     "in_vain",
     "laid_out_anew",
     "log_truncated",
@@ -46,9 +49,9 @@ __all__ = [
     "sends_lost",
     "stream_full",
     "stream_lost",
-    "thread_stuck",
     "timed_out",
     "too_few_copies",
+    "unread",
 ]
 
 # --- a stream and its groups ----------------------------------------------------------------------------------------
@@ -114,21 +117,11 @@ def seat_taken(slot: GroupSlot, seat: str | None) -> SeatTaken:
     )
 
 
-def handler_stuck(slot: GroupSlot, limit_s: float) -> HandlerStuck:
+def handler_stuck(slot: GroupSlot, limit_s: float, where: str) -> HandlerStuck:
     """The event loop did not turn."""
     return HandlerStuck(
-        f"the event loop stood still for more than {limit_s:g} s, so the partitions went to others: "
+        f"the event loop stood still for more than {limit_s:g} s in {where}, so the partitions went to others: "
         "move blocking code to a thread, or raise max_processing_time",
-        stream=slot.stream,
-        group=slot.group,
-    )
-
-
-def thread_stuck(slot: GroupSlot, limit_s: float) -> HandlerStuck:
-    """User code has not come back from a message."""
-    return HandlerStuck(
-        f"user code has been busy with what it was handed for more than {limit_s:g} s, so the partitions went to "
-        "others: have it end in time, or raise max_processing_time",
         stream=slot.stream,
         group=slot.group,
     )
@@ -142,6 +135,42 @@ def handler_stands(slot: GroupSlot, handler: str, message: Message) -> HandlerSt
         stream=slot.stream,
         group=slot.group,
         partition=message.partition,
+    )
+
+
+def unread(slot: GroupSlot, limit_s: float) -> HandlerStuck:
+    """The application does not come back for messages that are there."""
+    return HandlerStuck(
+        f"nobody has read from this consumer of group {slot.group!r} on {slot.stream!r} for more than {limit_s:g} s "
+        "while messages waited, so its partitions went to others: end a consumer that is not needed with shutdown(), "
+        "pause() one that is to be read later, have code end in time, or raise max_processing_time",
+        stream=slot.stream,
+        group=slot.group,
+    )
+
+
+def heart_stopped(slot: GroupSlot, cause: str) -> SegmenterError:
+    """The thread that keeps up memberships does not."""
+    return SegmenterError(
+        f"the heartbeat of group {slot.group!r} on {slot.stream!r} has stopped: {cause}; "
+        "open a new Segmenter, or restart this process",
+        stream=slot.stream,
+        group=slot.group,
+    )
+
+
+def hook_timed_out(name: str, limit_s: float) -> TimeoutError:
+    """A hook took too long."""
+    return TimeoutError(f"{name} did not return within max_processing_time, {limit_s:g} s")
+
+
+def hook_stuck(slot: GroupSlot, name: str, function: str) -> HandlerStuck:
+    """A hook did not end when it was cancelled."""
+    return HandlerStuck(
+        f"{name} hook {function} ignored its cancellation after max_processing_time: this process should be replaced; "
+        "give what the hook waits for a timeout of its own",
+        stream=slot.stream,
+        group=slot.group,
     )
 
 

@@ -62,6 +62,11 @@ class Forwards:
         return bool(self._waiting) and now >= self._not_before
 
     @property
+    def pending(self) -> bool:
+        """Return whether anything is to be sent, or under way."""
+        return bool(self._waiting or self._under_way)
+
+    @property
     def ordinals(self) -> list[int]:
         """What the batch under way settles."""
         return [each.message.ordinal for each in self._under_way]

@@ -8,14 +8,15 @@ blocks the loop does not cost the membership. That must not go on for ever: a co
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable
 
 from segmenter.core.beats import Beat, Beaten, NotMember, Pulse
 from segmenter.core.command import Gone, GroupSlot
+from segmenter.core.failure import text_of
 from segmenter.core.signals import Event, Excluded, Learned, Silent, Vanished
 from segmenter.errors import BackendError
+from segmenter.logs import Log
 from segmenter.port import Backend, Session
 from segmenter.runtime.backoff import Backoff
 from segmenter.runtime.host import Host
@@ -24,7 +25,7 @@ __all__ = ["Heart", "Patient"]
 
 STUCK_BEATS = 2  # left out in a row: the event loop is stuck
 
-_log = logging.getLogger("segmenter.heart")
+_log = Log("segmenter.heart")
 
 
 class Patient:
@@ -73,11 +74,16 @@ class Heart:
         self._session: Session | None = None
         self._backoff = Backoff(host.chance)
         self._beats: set[asyncio.Task[None]] = set()
+        self._failure: BaseException | None = None
+        self.turns = 0  # how often it has looked after its patients; readable in any thread
 
     def add(self, patient: Patient) -> None:
         """Beat for a membership from now on; callable in any thread."""
         with self._lock:
             self._patients.append(patient)
+            failure = self._failure
+        if failure is not None:
+            patient.failed(failure)
         self._rouse()
 
     def remove(self, patient: Patient) -> None:
@@ -85,6 +91,15 @@ class Heart:
         with self._lock:
             if patient in self._patients:
                 self._patients.remove(patient)
+
+    def failed(self, error: BaseException) -> None:
+        """It has ended, or was never begun: no membership is kept up any more; callable in any thread."""
+        with self._lock:
+            self._failure = error
+            patients = tuple(self._patients)
+        _log.error("heartbeat stopped reason=%s", text_of(error), exc_info=error)
+        for patient in patients:
+            patient.failed(error)
 
     def stop(self) -> None:
         """End ``run``; callable in any thread."""
@@ -109,6 +124,7 @@ class Heart:
         try:
             while not self._stopped:
                 woken.clear()
+                self.turns += 1
                 self._start_due()
                 await self._rest(woken)
         finally:
@@ -134,8 +150,8 @@ class Heart:
         """Leave a beat out. Twice in a row it is no process that just woke up from a sleep, heart and all."""
         patient.missed += 1
         if patient.missed == STUCK_BEATS:
-            _log.error("the event loop of %s stands still: it is beaten for no more", patient.member)
             patient.stuck()
+            _log.error("the event loop of %s stands still: it is beaten for no more", patient.member)
 
     async def _rest(self, woken: asyncio.Event) -> None:
         with self._lock:

@@ -7,6 +7,7 @@ them, and the others wait until they are stirred. Which of them may be read furt
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 
@@ -21,6 +22,7 @@ class Holdings:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.available = asyncio.Event()
+        self.available_at = -math.inf  # when that was set
         self.offered: Callable[[Holding], None] | None = None  # told of it instead, if there is somebody to tell
         self._clock = clock
         self._held: dict[int, Holding] = {}
@@ -69,8 +71,12 @@ class Holdings:
         for holding in self:
             holding.paused = holding.partition in paused
             holding.look_again()
+            if holding.paused:
+                self._unlist(holding)
             self.consider(holding)
             self.stir(holding)
+        if not self._candidates:
+            self.available.clear()
 
     # --- what a turn looks after ------------------------------------------------------------------------------------
 
@@ -119,7 +125,9 @@ class Holdings:
         else:
             holding.listed = True
             self._candidates.append(holding)
-            self.available.set()
+            if not self.available.is_set():
+                self.available_at = self._clock()
+                self.available.set()
 
     def next(self, now: float, lease_until: float) -> Message | None:
         """Hand out one message, of the holdings in turn."""

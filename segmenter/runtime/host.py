@@ -16,26 +16,52 @@ from typing import Any, Protocol
 from attrs import frozen
 
 from segmenter.core.lanes import KeyLanes
+from segmenter.errors import HandlerStuck, SegmenterError
 
-__all__ = ["Host", "Placement", "in_task", "in_thread"]
+__all__ = ["Host", "Placement", "check_real_thread", "in_task", "in_thread"]
+
+
+Failed = Callable[[BaseException], None]
 
 
 class Placement(Protocol):
     """Runs a coroutine apart from user code; awaiting what it returns waits for its end."""
 
-    def __call__(self, coroutine: Coroutine[Any, Any, None]) -> Callable[[], Coroutine[Any, Any, None]]:
-        """Start it."""
+    def __call__(self, coroutine: Coroutine[Any, Any, None], failed: Failed) -> Callable[[], Coroutine[Any, Any, None]]:
+        """Start it; ``failed`` is told what it was ended by, or kept from beginning, if it does not simply return."""
         ...
 
 
-def in_thread(coroutine: Coroutine[Any, Any, None]) -> Callable[[], Coroutine[Any, Any, None]]:
+def check_real_thread(starter: int) -> None:
+    """Return if this thread is one of the operating system's own.
+
+    Args:
+        starter: the native number of the thread that has started this one.
+
+    Raises:
+        SegmenterError: it is a greenlet in the thread of its starter.
+    """
+    if threading.get_native_id() == starter:
+        raise SegmenterError(
+            "threads are greenlets in this process, as after gevent.monkey.patch_all() or eventlet.monkey_patch(), and "
+            "segmenter needs threads of the operating system: run it in a process that is not patched, such as a "
+            "worker of gunicorn -k gthread"
+        )
+
+
+def in_thread(coroutine: Coroutine[Any, Any, None], failed: Failed) -> Callable[[], Coroutine[Any, Any, None]]:
     """Run the coroutine in a thread and event loop of its own, so that blocking user code does not silence it."""
     end: Future[None] = Future()
+    starter = threading.get_native_id()
 
     def run() -> None:
         end.set_running_or_notify_cancel()  # from now on nobody can cancel it
         try:
+            check_real_thread(starter)
             asyncio.run(coroutine)
+        except BaseException as error:  # whatever it is: without it, memberships are not kept up
+            coroutine.close()
+            failed(error)
         finally:
             end.set_result(None)
 
@@ -46,9 +72,16 @@ def in_thread(coroutine: Coroutine[Any, Any, None]) -> Callable[[], Coroutine[An
     return ended
 
 
-def in_task(coroutine: Coroutine[Any, Any, None]) -> Callable[[], Coroutine[Any, Any, None]]:
+def in_task(coroutine: Coroutine[Any, Any, None], failed: Failed) -> Callable[[], Coroutine[Any, Any, None]]:
     """Run the coroutine as a task of the running loop: for simulations, where time is virtual."""
-    task = asyncio.get_running_loop().create_task(coroutine)
+
+    async def run() -> None:
+        try:
+            await coroutine
+        except Exception as error:
+            failed(error)
+
+    task = asyncio.get_running_loop().create_task(run())
 
     async def ended() -> None:
         await task
@@ -62,6 +95,10 @@ def _boot_clock() -> Callable[[], float]:
     return time.monotonic if boottime is None else partial(time.clock_gettime, boottime)
 
 
+def _nothing(_stuck: HandlerStuck) -> None:
+    """Leave it to the application."""
+
+
 @frozen
 class Host:
     """The machine, as the runtime knows it."""
@@ -72,3 +109,4 @@ class Host:
     place_heart: Placement = in_thread
     lanes: Callable[..., KeyLanes] = KeyLanes  # how the lanes of a partition are made
     awaited: Callable[[], AbstractContextManager[None]] = nullcontext  # around what a thread of blocking code waits for
+    give_up: Callable[[HandlerStuck], None] = _nothing  # of a process whose event loop stands still; in another thread

@@ -8,9 +8,13 @@ from collections.abc import Callable
 from segmenter.core.beats import Pulse
 from segmenter.core.command import GroupSlot
 from segmenter.core.signals import Event
+from segmenter.runtime.failures import heart_stopped
 from segmenter.runtime.heart import Heart, Patient
 
 __all__ = ["Lease"]
+
+HEART_S = 5.0  # at least, that the heart may stand still; it turns five times in a session
+ASLEEP_S = 3.0  # between two turns of the pump, which are one second apart at most: the machine slept, or a loop stood
 
 
 class Lease:
@@ -40,10 +44,14 @@ class Lease:
         self._stuck = stuck
         self._failed = failed
         self._patient: Patient | None = None
+        self._heart_turns = -1  # how often the heart had turned ...
+        self._heart_turned_at = clock()  # ... when that was last seen to have changed
+        self._looked_at = clock()
 
     def begin(self, member: str, since: float) -> None:
         """Be a member from now on; ``since`` is when the write that made it one was sent."""
         pulse = Pulse(self._session_s, lease_from=since)
+        self._heart_turns = -1
         self._patient = Patient(
             self._slot,
             member,
@@ -55,6 +63,16 @@ class Lease:
             failed=self._failed,
         )
         self._heart.add(self._patient)
+
+    def check_heart(self) -> None:
+        """Fail if the heart has stood still for a session in which this loop has turned."""
+        now = self._clock()
+        asleep = now - self._looked_at > ASLEEP_S  # this process has just woken up, and its heart may be about to
+        if self._heart.turns != self._heart_turns or asleep:
+            self._heart_turns, self._heart_turned_at = self._heart.turns, now
+        self._looked_at = now
+        if self._patient is not None and now - self._heart_turned_at > max(self._session_s, HEART_S):
+            self._failed(heart_stopped(self._slot, "its thread stands still"))
 
     def _turns_in_time(self) -> bool:
         """Proof of life, asked by the heart: whether the loop that runs the consumer still turns."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 from collections.abc import Callable
 
+from segmenter.cancellation import outlast
 from segmenter.config import ConsumerOptions
 from segmenter.core import signals as sig
 from segmenter.core.beats import BEATS_PER_SESSION, LEASE_SHARE
@@ -19,28 +21,29 @@ from segmenter.core.continuity import Cut
 from segmenter.core.events import Announcement, Asked, Changed
 from segmenter.core.group import GroupState
 from segmenter.core.member import Member
-from segmenter.core.message import Message
-from segmenter.core.observations import Admitted, Departed, Observation, Stalled
+from segmenter.core.observations import Admitted, Departed, Observation, Stalled, Unread
 from segmenter.errors import ConsumerDead, SegmenterError
 from segmenter.port import Session
 from segmenter.runtime.alarm import Alarm
 from segmenter.runtime.backoff import LIMIT_S, Backoff
 from segmenter.runtime.committer import Committer
-from segmenter.runtime.custody import Custody
+from segmenter.runtime.custody import Attendant, Custody
+from segmenter.runtime.delivery import Delivery
 from segmenter.runtime.driver import Driver
 from segmenter.runtime.endings import ending
-from segmenter.runtime.failures import as_segmenter_error, handler_stuck
-from segmenter.runtime.heart import Heart
+from segmenter.runtime.failures import as_segmenter_error, handler_stuck, unread
+from segmenter.runtime.heart import STUCK_BEATS, Heart
 from segmenter.runtime.holding import Holding
 from segmenter.runtime.holdings import Holdings
-from segmenter.runtime.hooks import Hooks
+from segmenter.runtime.hooks import HookCalls, Hooks
 from segmenter.runtime.host import Host
 from segmenter.runtime.lease import Lease
+from segmenter.runtime.observers import Observers
 from segmenter.runtime.prober import Prober
 from segmenter.runtime.reader import Reader
 from segmenter.runtime.redriver import Redriver
-from segmenter.runtime.standstill import Standstill
 from segmenter.runtime.ties import Ties
+from segmenter.runtime.whereabouts import whereabouts
 
 __all__ = ["Pump"]
 
@@ -65,22 +68,24 @@ class Pump:
         place: object = None,
     ) -> None:
         self._slot = slot
+        self._thread = threading.get_ident()
         self._options = options
         self._session = session
         self._host = host
         self._clock = host.clock
-        self._hooks = hooks
+        self._observers = Observers(hooks.observers)
         self._loop = asyncio.get_running_loop()
         self._holdings = Holdings(host.clock)
+        self._hooks = HookCalls(slot, hooks, options, host.chance, self._observe, self._hook_ended, self._fail)
         self._custody = Custody(
             slot,
             self._holdings,
-            hooks,
+            self._hooks,
             host,
             patience_s=LEASE_SHARE * options.session_timeout_s,
             touched=self._touched,
             observe=self._observe,
-            pump=self,
+            consumer=self,
             place=place,
         )
         ties = Ties(
@@ -100,25 +105,43 @@ class Pump:
         self._driver = Driver(ties, self._new_member(document), self._custody, host.clock)
         self._lease = self._new_lease(heart)
         self._alarm = Alarm(host.clock)
-        self._standstill = Standstill(self._holdings)
         self._patience_s = options.max_processing_time_s  # until a message that is not settled is taken back
-        self._leaving = False
+        grace_s = STUCK_BEATS * options.session_timeout_s / BEATS_PER_SESSION
+        self.delivery = Delivery(self._holdings, self._lease, host.clock, self._patience_s + grace_s)
+        self._farewell = False  # it ends soon in any case
         self._admitted: asyncio.Future[None] = self._loop.create_future()
         self.failure: SegmenterError | None = None  # why it ended, if not because it was asked to
         self.ended = asyncio.Event()
 
     async def run(self) -> None:
-        """Join, and turn until the membership is over."""
+        """Join, and turn until the membership is over.
+
+        Whoever is cancelled meanwhile leaves the group all the same, as by ``leave(drain=False)``.
+        """
+        cancelled: asyncio.CancelledError | None = None
         self.tell(sig.Join())
         try:
             while not self.ended.is_set():
-                await self._alarm.wait()
+                try:
+                    await self._alarm.wait()
+                except asyncio.CancelledError as error:
+                    cancelled = error
+                    self._cancelled()
                 self._turn()
         except Exception as error:
             self.end(error)
         finally:
             self.end(None)
-            await self._let_go()
+            await outlast(self._loop.create_task(self._let_go()))
+        if cancelled is not None:
+            raise cancelled
+
+    def _cancelled(self) -> None:
+        attendant = self._custody.attendant
+        if attendant is not None:
+            attendant.cancelled()
+        elif not self.delivery.closed:
+            self.leave(drain=False)
 
     # --- what a consumer asks ---------------------------------------------------------------------------------------
 
@@ -140,51 +163,11 @@ class Pump:
         """
         await asyncio.shield(self._admitted)
 
-    def attend(self, offered: Callable[[Holding], None]) -> None:
+    def attend(self, attendant: Attendant) -> None:
         """Offer each holding that has something to start to whoever runs handlers, times them and ends them."""
         self._patience_s = math.inf
-        self._holdings.offered = offered
-
-    @property
-    def open(self) -> bool:
-        """Whether messages may be started, those handed out before included; readable in any thread."""
-        return not self._leaving and self._lease.valid
-
-    def may_start(self, holding: Holding, now: float) -> bool:
-        """Whether messages of a holding may be started at this time, those handed out before included."""
-        return now < holding.clear_until or holding.clear(now, self._lease_until)
-
-    def next(self) -> Message | None:
-        """Hand out one message that may start now; nothing once the lease is over."""
-        now = self._clock()
-        message = self._holdings.next(now, self._lease_until)
-        if message is not None:
-            self._standstill.moved(now)
-        return message
-
-    def take(self, limit: int, *, one_partition: bool = False) -> list[Message]:
-        """Hand out a batch of what may start now; nothing once the lease is over."""
-        now = self._clock()
-        taken = self._holdings.take(limit, now, self._lease_until, one_partition=one_partition)
-        if taken:
-            self._standstill.moved(now)
-        return taken
-
-    @property
-    def _lease_until(self) -> float:
-        """Until when anything may be handed out or started."""
-        return -math.inf if self._leaving else self._lease.until
-
-    async def available(self, timeout_s: float | None) -> None:
-        """Wait until ``take`` may have something, or the pump has ended, or the time is over."""
-        if timeout_s is None:
-            await self._holdings.available.wait()
-            return
-        try:
-            async with asyncio.timeout(timeout_s):
-                await self._holdings.available.wait()
-        except TimeoutError:
-            pass
+        self._holdings.offered = attendant.offered
+        self._custody.attendant = attendant
 
     async def durable(self, partitions: set[int]) -> None:
         """Wait until what has been settled in these partitions is stored.
@@ -195,15 +178,6 @@ class Pump:
         waiting = [holding.durable() for holding in self._holdings if holding.partition in partitions]
         self.wake()
         await asyncio.gather(*waiting)
-
-    def pause(self, partitions: set[int]) -> None:
-        """Hand out and read nothing more of these partitions, now or when they are owned."""
-        self._holdings.pause(partitions)
-
-    def resume(self, partitions: set[int]) -> None:
-        """Undo ``pause``."""
-        self._holdings.resume(partitions)
-        self.wake()
 
     async def seek(self, partition: int, start: bytes) -> None:
         """Move the group to another place in a partition that is owned; return when it goes on from there."""
@@ -222,7 +196,7 @@ class Pump:
 
         Where handlers are attended to, that is when ``give_back`` is called.
         """
-        self._leaving = True
+        self.delivery.closed = True
         for holding in self._holdings:
             holding.look_again()
         self._holdings.available.set()
@@ -237,7 +211,9 @@ class Pump:
         for holding in self._holdings:
             holding.lanes.leave()
         self.wake()
-        self._loop.call_later(FAREWELL_S, self.end, None)
+        if not self._farewell:
+            self._farewell = True
+            self._loop.call_later(FAREWELL_S, self.end, None)
 
     def tell(self, event: sig.Event) -> None:
         """Have the machine told in the next turn."""
@@ -286,8 +262,12 @@ class Pump:
         timer = self._driver.member.timer
         if timer is not None and timer <= now:
             self.tell(sig.Tick())
-        if keys := self._standstill.keys(now):
+        if keys := self.delivery.standstill.keys(now):
             self._observe(Stalled(self._driver.member.me, keys))
+        if self.delivery.unread_at <= now:
+            self._observe(Unread(self._driver.member.me, self._options.max_processing_time_s))
+            self._fail(unread(self._slot, self._options.max_processing_time_s))
+        self._lease.check_heart()
 
     def _watch_holding(self, holding: Holding, now: float) -> None:
         """Take back what took too long, release what is drained, and let the rest take its turn."""
@@ -300,7 +280,8 @@ class Pump:
 
     def _set_alarm(self, now: float) -> None:
         lease_until = self._lease.until if self._lease.begun else None
-        due = [now + TURN_S, self._driver.member.timer, self._standstill.at, self._prober.due_at, lease_until]
+        due = [now + TURN_S, self._driver.member.timer, self._prober.due_at, lease_until]
+        due += [self.delivery.standstill.at, self.delivery.unread_at]
         due += self._holdings.due(self._options.commit_interval_s, self._patience_s)
         self._alarm.set(min(at for at in due if at is not None))
 
@@ -310,7 +291,7 @@ class Pump:
         This runs for every message, so whatever is done once for many of them stands behind a condition.
         """
         now = self._clock()
-        self._standstill.moved(now)
+        self.delivery.standstill.moved(now)
         self._holdings.stir(holding)
         if holding.dirty_since == math.inf:
             holding.dirty_since = now
@@ -333,9 +314,19 @@ class Pump:
             stall_s=max(self._options.max_processing_time_s, 2 * TURN_S),
             known=lambda: self._driver.member.document.version,
             tell=lambda event: self._from_thread(self.tell, event),
-            stuck=lambda stall_s: self._from_thread(self.end, handler_stuck(self._slot, stall_s)),
+            stuck=self._stands_still,
             failed=lambda error: self._from_thread(self.end, error),
         )
+
+    def _stands_still(self, stall_s: float) -> None:
+        """The event loop does not turn, as the heart has noticed in its thread."""
+        stuck = handler_stuck(self._slot, stall_s, whereabouts(self._thread))
+        self._from_thread(self.end, stuck)
+        self._host.give_up(stuck)
+
+    def _hook_ended(self, holding: Holding) -> None:
+        self._holdings.consider(holding)
+        self.wake()
 
     def _new_member(self, document: GroupState) -> Member:
         return Member(
@@ -350,8 +341,7 @@ class Pump:
         )
 
     def _observe(self, observation: Observation) -> None:
-        for observer in self._hooks.observers:
-            observer(observation)
+        self._observers(observation)
         if isinstance(observation, Admitted):
             self._lease.begin(observation.member, self._driver.changed_at)
             if not self._admitted.done():
@@ -364,7 +354,7 @@ class Pump:
 
     def _depart(self, reason: str) -> None:
         self._lease.end()
-        if reason == "expelled" and not self._leaving:
+        if reason == "expelled" and not self.delivery.closed:
             for partition in self._holdings.partitions:  # released, and the answer has not come
                 self._custody.drop(partition)
             self._driver.member = self._new_member(self._driver.member.document)
@@ -373,6 +363,14 @@ class Pump:
             self.end(None)
 
     # --- the end ----------------------------------------------------------------------------------------------------
+
+    def _fail(self, error: SegmenterError) -> None:
+        """User code does not return: hand over what can be, and end with an error."""
+        if self._custody.attendant is not None:
+            self._custody.attendant.failed(error)
+        elif not self.delivery.closed:
+            self.failure = error
+            self.leave(drain=False)
 
     def end(self, error: BaseException | None) -> None:
         """End at once, handing nothing over."""
@@ -395,4 +393,5 @@ class Pump:
         self._lease.end()
         self._custody.abandon()
         self._reader.stop()
+        await self._hooks.aclose()
         await self._session.aclose()

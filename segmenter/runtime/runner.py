@@ -12,29 +12,25 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-
-from attrs import evolve
+from collections.abc import Callable, Iterator
 
 from segmenter.core.command import GroupSlot
 from segmenter.core.message import Message
 from segmenter.core.observations import HandlerStands, HandlerTimedOut, Observation
 from segmenter.errors import SegmenterError
 from segmenter.port import Session
-from segmenter.runtime.failures import as_segmenter_error, handler_stands, timed_out
+from segmenter.runtime.delivery import Delivery
+from segmenter.runtime.failures import as_segmenter_error, handler_stands
 from segmenter.runtime.gate import Gate
 from segmenter.runtime.holding import Holding
-from segmenter.runtime.hooks import Hook, Hooks
 from segmenter.runtime.host import Host
 from segmenter.runtime.outcomes import Handling, Outcomes
 from segmenter.runtime.pump import Pump
-from segmenter.runtime.slots import Crew, Slot, Why, portions_of
+from segmenter.runtime.slot_loop import SlotLoop
+from segmenter.runtime.slots import Crew, Slot, Why
 
 __all__ = ["Runner"]
 
-TURN_S = 0.005  # that slots go on without giving others their turn
-PAUSE_S = 0.05  # before looking again whether a message may start
-LIMIT_AHEAD = 16  # messages taken together where they are handled one at a time: it saves a fifth of the work
 LOOK_S = 1.0  # between two looks at the slots, at most
 SHORTEST_S = 0.001  # so that a clock behind the loop's cannot make a loop without an end
 
@@ -47,18 +43,20 @@ class Runner:
         slot: GroupSlot,
         handling: Handling,
         host: Host,
-        observers: Sequence[Callable[[Observation], None]],
+        observe: Callable[[Observation], None],
         *,
         stopping: asyncio.Event,
     ) -> None:
         self._slot = slot
         self._handling = handling
         self._clock = host.clock
-        self._observers = observers
+        self._observe = observe
         self._loop = asyncio.get_running_loop()
         self._crews: dict[int, Crew] = {}
         self._gate: Gate
         self._pump: Pump
+        self._delivery: Delivery
+        self._slot_loop: SlotLoop
         self._outcomes = Outcomes(
             slot,
             handling,
@@ -67,19 +65,14 @@ class Runner:
             observe=self._observe,
             halt=self._fail,
         )
-        self._invoke = handling.invoke
         self._concurrency = handling.key_concurrency
-        self._batch = handling.batch
-        # One key at a time is one message at a time, in the order of the log: some may be taken together.
-        self._portion = handling.batch or (LIMIT_AHEAD if handling.key_concurrency == 1 else 1)
-        self._attempts = handling.retry.attempts
         self._timer: asyncio.TimerHandle | None = None
-        self._turned_at = -math.inf  # when a turn of the event loop began, a short while ago
-        self._turning = False  # that is about to be noted once more
         self._leaving = False
         self._idle = asyncio.Event()
         self._stopping = stopping  # set here when everything has to stop
         self._failure: SegmenterError | None = None
+        self._task: asyncio.Task[None] | None = None  # that runs this
+        self.interrupt: KeyboardInterrupt | None = None  # that arrived in a handler
 
     # --- what surrounds the pump ------------------------------------------------------------------------------------
 
@@ -88,33 +81,47 @@ class Runner:
         self._gate = Gate(session, self._crews.__contains__)
         return self._gate
 
-    def hooks(self, hooks: Hooks) -> Hooks:
-        """The hooks for the pump: the user's, and what is to be known here."""
-        return evolve(
-            hooks,
-            on_revoked=_both(self._revoked, hooks.on_revoked),
-            on_lost=_both(self._lost, hooks.on_lost),
-        )
-
     async def run(self, pump: Pump) -> None:
         """Handle what the pump gets, until it has ended, and with it every handler that ends.
 
         Raises:
             SegmenterError: what the consumer ended with, if it was not asked to.
         """
-        self._pump = pump
-        pump.attend(self._offered)
+        self._pump, self._delivery = pump, pump.delivery
+        self._task = asyncio.current_task()
+        self._slot_loop = SlotLoop(
+            self._handling,
+            pump.delivery,
+            self._outcomes,
+            self._clock,
+            fill=self._fill,
+            closing=self._is_closing,
+            interrupted=self._interrupted,
+        )
+        pump.attend(self)
         self._watch()
         try:
             await pump.run()
-            self._idle.clear()
-            self._look_whether_idle()
-            await self._idle.wait()
         finally:
-            self._disarm()
+            await self._until_idle()
         failure = self._failure or pump.failure
         if failure is not None:
             raise failure
+
+    async def _until_idle(self) -> None:
+        """Wait for the handlers that are still at work; if this is cancelled, they are cancelled too."""
+        cancelled: asyncio.CancelledError | None = None
+        self._idle.clear()
+        self._look_whether_idle()
+        while not self._idle.is_set():
+            try:
+                await self._idle.wait()
+            except asyncio.CancelledError as error:
+                cancelled = error
+                self.stop(0.0)
+        self._disarm()
+        if cancelled is not None:
+            raise cancelled
 
     def stop(self, within_s: float) -> None:
         """Start nothing more, let the handlers end, cancel those that have not after a while, and leave."""
@@ -124,20 +131,48 @@ class Runner:
         deadline = self._clock() + within_s
         for crew in self._crews.values():
             crew.cancel_at = min(crew.cancel_at, deadline)
+            crew.recall()
         self._watch()
         self._look_whether_idle()
 
-    # --- starting ---------------------------------------------------------------------------------------------------
+    # --- what the pump tells ----------------------------------------------------------------------------------------
 
-    def _offered(self, holding: Holding) -> None:
+    def offered(self, holding: Holding) -> None:
         """Something of a holding may start. While it is listed, somebody sees to it, and it is not offered."""
         crew = self._crews.get(holding.partition)
-        if crew is None and self._pump.may_start(holding, self._clock()):
+        if crew is None and self._delivery.may_start(holding, self._clock()):
             crew = self._crews[holding.partition] = Crew(holding)
             holding.attended = True
             self._start(crew)
         if crew is not None:
             self._fill(crew)
+
+    def revoked(self, partition: int) -> None:
+        """A partition is to be given up, once its handlers have ended."""
+        crew = self._crews.get(partition)
+        if crew is not None:
+            crew.cancel_at = min(crew.cancel_at, self._clock() + self._handling.drain_timeout_s)
+            crew.recall()
+            self._watch()
+
+    def lost(self, partition: int) -> None:
+        """A partition belongs to somebody else: what its handlers do is of no use any more."""
+        crew = self._crews.get(partition)
+        if crew is not None:
+            crew.recall()
+            for slot in tuple(crew.slots):
+                self._cancel(slot, "lost")
+            self._watch()
+
+    def cancelled(self) -> None:
+        """The task that runs this was cancelled: handlers are cancelled, and everything is handed over."""
+        self.stop(0.0)
+
+    def failed(self, error: SegmenterError) -> None:
+        """This process is not to be trusted any more: let the handlers end, hand over, and end with an error."""
+        self._fail(error)
+
+    # --- starting ---------------------------------------------------------------------------------------------------
 
     def _fill(self, crew: Crew) -> None:
         """Start as many slots as there are, once each of those has found something to do.
@@ -151,121 +186,16 @@ class Runner:
                 self._start(crew)
         crew.holding.listed = len(crew.slots) >= self._concurrency
 
-    def _start(self, crew: Crew) -> None:
-        slot = Slot(crew)
+    def _start(self, crew: Crew, portions: Iterator[list[Message]] | None = None) -> None:
+        slot = Slot(crew, portions)
         crew.slots.add(slot)
         crew.beginning += 1
-        slot.task = self._loop.create_task(self._work(slot))
+        # Explicitly in this context: this may be called from within a handler's.
+        slot.task = self._loop.create_task(self._slot_loop.work(slot), context=self._slot_loop.context.copy())
         slot.task.add_done_callback(lambda task: self._ended(slot, task))
 
-    async def _work(self, slot: Slot) -> None:
-        """Handle one message or batch after the other, until nothing may start or the slot is told to end."""
-        crew = slot.crew
-        slot.begin()
-        while slot.why is None and (taken := self._take(slot, crew)):
-            if not (crew.holding.listed or crew.beginning) and crew.holding.lanes.startable:
-                self._fill(crew)
-            if self._batch is not None:
-                await self._handle_portions(slot, portions_of(taken))
-            elif len(taken) > 1:
-                await self._handle_each(slot, taken)
-            else:
-                await self._handle(slot, taken)
-            if slot.started_at - self._turned_at > TURN_S:
-                await self._give_way(slot)
-            crew.holding.listed = len(crew.slots) >= self._concurrency
-
-    def _take(self, slot: Slot, crew: Crew) -> list[Message]:
-        slot.started_at = now = self._clock()
-        if not self._may_start(crew, now):
-            return []
-        lanes = crew.holding.lanes
-        if self._portion > 1:
-            return lanes.take(self._portion, whole_batch=True)
-        message = lanes.next()
-        return [] if message is None else [message]
-
     def _may_start(self, crew: Crew, now: float) -> bool:
-        return not crew.overdue and self._pump.may_start(crew.holding, now)
-
-    async def _give_way(self, slot: Slot) -> None:
-        """Handlers that never wait for anything would keep everything else, commits included, from having a turn."""
-        if not self._turning:
-            self._turning = True
-            self._loop.call_soon(self._turned)
-        slot.started_at = math.inf
-        await asyncio.sleep(0)
-
-    def _turned(self) -> None:
-        self._turning, self._turned_at = False, self._clock()
-
-    async def _handle_each(self, slot: Slot, taken: list[Message]) -> None:
-        """Handle what was handed out together one by one, each only if it may still start."""
-        for message in taken:
-            if not (self._goes_on(slot) or await self._can_go_on(slot)):
-                return
-            if message.current:  # with one that failed or is parked, the later ones of its key are taken back
-                await self._handle(slot, [message])
-
-    async def _handle_portions(self, slot: Slot, portions: Iterable[list[Message]]) -> None:
-        """Handle the portions of a batch one after the other, in the same way."""
-        for portion in portions:
-            if not (self._goes_on(slot) or await self._can_go_on(slot)):
-                return
-            if current := [message for message in portion if message.current]:
-                await self._handle(slot, current)
-
-    def _goes_on(self, slot: Slot) -> bool:
-        """Whether the next message may start at once."""
-        slot.started_at = now = self._clock()
-        turned = now - self._turned_at <= TURN_S
-        return turned and slot.why is None and self._pump.may_start(slot.crew.holding, now)
-
-    async def _can_go_on(self, slot: Slot) -> bool:
-        """Wait until it may start; not if it is to be left to another owner."""
-        if slot.started_at - self._turned_at > TURN_S:
-            await self._give_way(slot)
-        while slot.why is None and not self._pump.may_start(slot.crew.holding, self._clock()):
-            if self._leaving or slot.crew.holding.draining:
-                return False
-            slot.started_at = math.inf
-            await asyncio.sleep(PAUSE_S)
-        slot.started_at = self._clock()
-        return slot.why is None
-
-    async def _handle(self, slot: Slot, messages: list[Message]) -> None:
-        if messages[0].attempt > self._attempts:
-            self._outcomes.not_allowed(messages[0])
-            return
-        slot.messages = messages
-        error: BaseException | None = None
-        try:
-            await self._invoke(messages)
-        except asyncio.CancelledError as cancelled:
-            if slot.why is None and slot.task.cancelling():
-                raise  # by somebody else: the loop is being closed
-            error = cancelled
-        except Exception as raised:
-            error = raised
-        slot.crew.holding.listed = True  # this slot looks for more by itself
-        if slot.why is not None:
-            self._ended_when_told(slot, error)
-        elif error is None:
-            self._outcomes.returned(messages)
-        else:
-            self._outcomes.failed(messages, error)
-
-    def _ended_when_told(self, slot: Slot, error: BaseException | None) -> None:
-        """A handler that was cancelled has ended. A cancelled attempt is none, unless it took too long."""
-        slot.task.uncancel()
-        if slot.stuck:
-            return
-        if slot.why == "overdue":
-            slot.crew.overdue -= 1
-            slot.why, slot.cancelled_at = None, math.inf
-            self._outcomes.failed(slot.messages, timed_out(self._handling.max_processing_time_s))
-        elif slot.why == "drained" and error is None:
-            self._outcomes.returned(slot.messages)
+        return not crew.overdue and self._delivery.may_start(crew.holding, now)
 
     # --- ending -----------------------------------------------------------------------------------------------------
 
@@ -276,10 +206,19 @@ class Runner:
         crew.slots.discard(slot)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(as_segmenter_error(error))
+        elif (slot.spent or slot.portions is not None) and slot.why is None and not self._is_over(crew):
+            self._start(crew, slot.portions)
         crew.holding.listed = False
         if crew.slots and crew.holding.lanes.startable:
             self._fill(crew)
         self._dissolve(crew)
+
+    def _is_over(self, crew: Crew) -> bool:
+        return self._leaving or crew.holding.draining or self._is_closing()
+
+    def _is_closing(self) -> bool:
+        """Return whether the event loop is being closed: then every task is cancelled, this runner's among them."""
+        return self._task is not None and bool(self._task.cancelling() or self._task.done())
 
     def _dissolve(self, crew: Crew) -> None:
         """If no handler is left but such as do not end, what is in flight is free for whoever comes next."""
@@ -305,24 +244,17 @@ class Runner:
     def _slots(self) -> Iterator[Slot]:
         return (slot for crew in tuple(self._crews.values()) for slot in tuple(crew.slots))
 
-    def _revoked(self, partition: int) -> None:
-        crew = self._crews.get(partition)
-        if crew is not None:
-            crew.cancel_at = min(crew.cancel_at, self._clock() + self._handling.drain_timeout_s)
-            self._watch()
-
-    def _lost(self, partition: int) -> None:
-        crew = self._crews.get(partition)
-        if crew is not None:
-            for slot in tuple(crew.slots):
-                self._cancel(slot, "lost")
-            self._watch()
-
     def _fail(self, error: SegmenterError) -> None:
         self._failure = self._failure or error
         self._stopping.set()
         if not self._leaving:
             self.stop(self._handling.drain_timeout_s)
+
+    def _interrupted(self, error: KeyboardInterrupt) -> None:
+        """Ctrl-C has arrived in a handler: everything ends in order, and then the interrupt goes on its way."""
+        self.interrupt = self.interrupt or error
+        self._stopping.set()
+        self.stop(0.0)
 
     # --- watching the time ------------------------------------------------------------------------------------------
 
@@ -348,7 +280,7 @@ class Runner:
             return math.inf
         if slot.why is not None:
             return slot.cancelled_at + self._handling.grace_s
-        return min(slot.started_at + self._handling.max_processing_time_s, slot.crew.cancel_at)
+        return min(slot.called_at + self._handling.max_processing_time_s, slot.crew.cancel_at)
 
     def _overdue(self, slot: Slot, now: float) -> None:
         if slot.why is not None:
@@ -379,15 +311,3 @@ class Runner:
 
     def _about(self, message: Message) -> tuple[str, int, str, str, int]:
         return self._pump.member, message.partition, message.id, message.key, message.attempt
-
-    def _observe(self, observation: Observation) -> None:
-        for observer in self._observers:
-            observer(observation)
-
-
-def _both(ours: Callable[[int], None], theirs: Hook | None) -> Hook:
-    def hook(partition: int) -> object:
-        ours(partition)
-        return theirs(partition) if theirs is not None else None
-
-    return hook  # type: ignore[return-value]

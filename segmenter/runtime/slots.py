@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Literal
 
 from segmenter.core.message import Message
 from segmenter.runtime.holding import Holding
+from segmenter.runtime.threads import ThreadCall
 
 __all__ = ["Crew", "Slot", "Why", "portions_of"]
 
-Why = Literal["overdue", "drained", "lost"]
+Why = Literal["overdue", "drained", "lost", "closing"]
 
 
 class Crew:
@@ -27,27 +29,61 @@ class Crew:
         self.overdue = 0  # handlers that were cancelled for the time they took, and are still there
         self.cancel_at = math.inf  # when those still at work are cancelled, since the partition is to move
 
+    def recall(self) -> None:
+        """Prevent the calls that wait for a thread: nothing is tried any more that has not begun."""
+        for slot in self.slots:
+            if slot.call is not None:
+                slot.call.recall()
+
 
 class Slot:
-    """Whoever handles one message at a time."""
+    """Whoever handles one message at a time.
 
-    __slots__ = ("_begun", "cancelled_at", "crew", "messages", "started_at", "stuck", "task", "why")
+    It is one task as long as the handlers leave that as it was. One whose task a handler has cancelled, or in whose
+    context a handler has set something, is **spent**: a new one, with a fresh task, takes what is left of its portions.
+    """
 
-    def __init__(self, crew: Crew) -> None:
+    __slots__ = (
+        "_begun",
+        "call",
+        "cancelled_at",
+        "crew",
+        "messages",
+        "portions",
+        "spent",
+        "started_at",
+        "stuck",
+        "task",
+        "why",
+    )
+
+    def __init__(self, crew: Crew, portions: Iterator[list[Message]] | None) -> None:
         self.crew = crew
         self.started_at = math.inf  # the handler that is at work
-        self._begun = False
+        self.portions = portions  # taken together, and still to be handled
+        self.call: ThreadCall | None = None  # of a handler that is a plain function
         self.messages: list[Message] = []
         self.cancelled_at = math.inf
         self.why: Why | None = None  # it was cancelled
         self.stuck = False
+        self.spent = False
         self.task: asyncio.Task[None]
+        self._begun = False
 
     def begin(self) -> None:
         """It has its first turn, or will never have one."""
         if not self._begun:
             self._begun = True
             self.crew.beginning -= 1
+
+    def put_back(self, portions: Iterable[list[Message]]) -> None:
+        """Have portions handled before those that are left."""
+        self.portions = chain(portions, self.portions or ())
+
+    @property
+    def called_at(self) -> float:
+        """When the handler that is at work was called; ``inf`` if none is, or it waits for a thread."""
+        return self.started_at if self.call is None else self.call.began_at
 
 
 def portions_of(batch: Iterable[Message]) -> Iterator[list[Message]]:

@@ -87,7 +87,7 @@ class Consumer(Facade[AsyncConsumer]):
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
-            await self._inner._pump.available(None if left == math.inf else left)
+            await self._inner._pump.delivery.available(None if left == math.inf else left)
 
     def batches(self) -> Iterator[list[Message]]:
         """Iterate over batches of one partition each."""

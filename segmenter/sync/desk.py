@@ -11,21 +11,18 @@ out lies here in bulk too, and goes back, as if it had not been handed out, when
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from functools import partial
 from threading import get_ident
 from typing import Any, TypeVar
 
-from segmenter.core.beats import BEATS_PER_SESSION
 from segmenter.core.forward import Outgoing
 from segmenter.core.lanes import KeyLanes
 from segmenter.core.message import READY, STARTED, Message
 from segmenter.core.refusals import out_of_order, stale
 from segmenter.errors import ConsumerError
-from segmenter.runtime.failures import thread_stuck
-from segmenter.runtime.heart import STUCK_BEATS
+from segmenter.logs import Log
 from segmenter.runtime.pump import Pump
 from segmenter.sync.portal import Portal
 
@@ -38,7 +35,7 @@ COLLECT_S = 0.005  # from an acknowledgement to its lane at the latest; the next
 LIE_S = 0.010  # at most, for what is handed out and not come for: short beside any time-out or hand-over
 LIMIT_TRAY = 512  # messages
 
-_log = logging.getLogger("segmenter.sync")
+_log = Log("segmenter.sync")
 
 
 class Desk:
@@ -49,15 +46,9 @@ class Desk:
         self.acked: dict[Message, None] = {}  # by the user, in that order, and not known to the lanes yet
         self._expected = False  # whether the loop will come to collect
         self._pump = pump
-        self._stall_s = pump._options.max_processing_time_s
-        self._grace_s = STUCK_BEATS * pump._options.session_timeout_s / BEATS_PER_SESSION
         self._tray: deque[Message] = deque()  # handed out by the lanes, and not come for yet
         self._tray_ends: asyncio.TimerHandle | None = None
         self._appetite = 1  # messages for the tray: about as many as the user handles while they may lie
-        self._clock = pump._host.clock
-        self._waiting = 0  # threads of the user's that wait for the loop
-        self._seen_at = self._clock()  # when one last came by
-        self._late = False  # something was taken back from them, and none has come by since
 
     # --- in the user's threads --------------------------------------------------------------------------------------
 
@@ -69,7 +60,7 @@ class Desk:
         picked: dict[Message, None] = {}
         blocked: list[Message] = []
         message = None
-        if len(self._tray) < least or not self._pump.open:
+        if len(self._tray) < least or not self._pump.delivery.open:
             return []
         try:
             while len(picked) < limit and (message := _one(self._tray)) is not None:
@@ -104,13 +95,9 @@ class Desk:
         """Have something awaited in the loop, which takes in what lies here first."""
 
         async def served() -> R:
-            self._waiting += 1
-            try:
+            with self._pump.delivery.waiting():
                 self.clear()
                 return await start()
-            finally:
-                self._waiting -= 1
-                self._came_by()
 
         return self.portal.call(served)
 
@@ -134,7 +121,7 @@ class Desk:
     def collect(self) -> None:
         """Settle what was acknowledged."""
         if self.acked:
-            self._came_by()
+            self._pump.delivery.came_by()
         for message in list(self.acked):
             try:
                 message._lanes.settle(message)
@@ -153,7 +140,7 @@ class Desk:
 
     def lay_out(self, batch: int) -> bool:
         """Put on the tray what may be started, in whole batches if there is enough; tell whether there is anything."""
-        taken = self._pump.take(max(batch, self._appetite // batch * batch))
+        taken = self._pump.delivery.take(max(batch, self._appetite // batch * batch))
         if taken:
             self._tray.extend(taken)
             if self._tray_ends is None:
@@ -178,31 +165,6 @@ class Desk:
             assert isinstance(message._lanes, LentLanes)  # noqa: S101 - which made it
             message._lanes.put_back(message)
         self._pump.wake()
-
-    # --- in the loop's thread: proof of life ------------------------------------------------------------------------
-
-    def _came_by(self) -> None:
-        self._seen_at = self._clock()
-        self._late = False
-
-    def took_back(self) -> None:
-        """Messages took too long; whoever has them shall show up."""
-        if not self._late:
-            self._late = True
-            asyncio.get_running_loop().call_later(self._grace_s, self._suspect)
-
-    def _suspect(self) -> None:
-        """Unless somebody shows up, the user's threads hang: the partitions go to others."""
-        if self._waiting:
-            self._late = False
-        if not self._late or not self._pump.open:
-            return
-        left_s = self._seen_at + self._stall_s - self._clock()
-        if left_s > 0:
-            asyncio.get_running_loop().call_later(left_s, self._suspect)
-        else:
-            self._pump.failure = thread_stuck(self._pump._slot, self._stall_s)
-            self._pump.leave(drain=False)
 
 
 class LentLanes(KeyLanes):
@@ -290,10 +252,7 @@ class LentLanes(KeyLanes):
     def take_back_before(self, handed_out: float) -> list[Message]:
         """Take back what takes too long, unless it lies here acknowledged."""
         self._desk.collect()
-        late = super().take_back_before(handed_out)
-        if late:
-            self._desk.took_back()
-        return late
+        return super().take_back_before(handed_out)
 
 
 class Done:

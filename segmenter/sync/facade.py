@@ -8,17 +8,20 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from concurrent.futures import Executor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
-from contextvars import copy_context
 from functools import wraps
+from time import monotonic
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
 from segmenter.errors import ConsumerDead
 from segmenter.runtime.hooks import Hook
+from segmenter.runtime.threads import ThreadCall
 from segmenter.sync.portal import Portal
 
-__all__ = ["Facade", "blocking", "in_thread", "iterating", "opening", "within"]
+__all__ = ["HOOK_THREADS", "Facade", "blocking", "in_thread", "iterating", "opening", "within"]
+
+HOOK_THREADS = 32  # hooks at work at once
 
 A = TypeVar("A")
 A_co = TypeVar("A_co", covariant=True)
@@ -134,12 +137,11 @@ def opening(
 
 def in_thread(hook: Hook, executor: Executor | None = None) -> Hook:
     """Return a hook of blocking code, in a thread in which it may block, and call the consumer."""
+    threads = executor or ThreadPoolExecutor(HOOK_THREADS, "segmenter-hook")
 
-    async def call(partition: int) -> None:
-        context = copy_context()
-        result = await asyncio.get_running_loop().run_in_executor(executor, lambda: context.run(hook, partition))
-        if inspect.isawaitable(result):
-            await result
+    @wraps(hook)
+    async def call(partition: int) -> object:
+        return await ThreadCall(monotonic).run(threads, hook, partition)
 
     return call
 

@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from segmenter.errors import ConsumerDead, NotHere
 from segmenter.runtime.home import Process
+from segmenter.runtime.host import check_real_thread
 
 __all__ = ["Portal"]
 
@@ -91,7 +92,8 @@ class Portal:
 
     def _begin(self) -> asyncio.AbstractEventLoop:
         begun: Future[asyncio.AbstractEventLoop] = Future()
-        self._thread = threading.Thread(target=self._run, args=(begun,), name="segmenter", daemon=True)
+        given = (begun, threading.get_native_id())
+        self._thread = threading.Thread(target=self._run, args=given, name="segmenter", daemon=True)
         self._thread.start()
         loop = begun.result()
         self._settle()
@@ -112,12 +114,13 @@ class Portal:
             with self._lock:
                 self.closed = True
 
-    def _run(self, begun: Future[asyncio.AbstractEventLoop]) -> None:
+    def _run(self, begun: Future[asyncio.AbstractEventLoop], starter: int) -> None:
         async def live() -> None:
             begun.set_result(asyncio.get_running_loop())
             await self._ended.wait()
 
         try:
+            check_real_thread(starter)
             asyncio.run(live())
         except BaseException as error:
             if begun.done():

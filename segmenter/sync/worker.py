@@ -7,22 +7,25 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, suppress
-from functools import partial
+from functools import partial, wraps
+from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
+from segmenter.config import Duration
 from segmenter.errors import ConsumerDead, HandlerStuck, InvalidArgument, NotHere, SegmenterError
 from segmenter.handlers import Handler, Handlers
 from segmenter.port import Backend
 from segmenter.runtime.host import Host
+from segmenter.runtime.threads import ThreadCall
 from segmenter.segmenter import Segmenter as AsyncSegmenter
 from segmenter.serving import leave, run_here
-from segmenter.sync.facade import in_thread
+from segmenter.sync.facade import HOOK_THREADS, in_thread
 from segmenter.sync.segmenter import HOOKS, Segmenter
 from segmenter.worker import Worker as AsyncWorker
 
@@ -47,9 +50,10 @@ class Worker(Handlers):
         backend: an instance to use instead of a URL.
         host: the clock and the place for the heart; simulations bring their own.
         threads: how many handlers run at once, at most.
+        lifespan_timeout: seconds that entering the lifespan may take, and that leaving it may.
 
     Raises:
-        InvalidArgument: the namespace, the group or a number cannot be.
+        InvalidArgument: the namespace, the group or a number is invalid.
     """
 
     def __init__(
@@ -62,10 +66,18 @@ class Worker(Handlers):
         backend: Backend | None = None,
         host: Host | None = None,
         threads: int = 32,
+        lifespan_timeout: Duration = 300.0,
     ) -> None:
         super().__init__(namespace, group)
-        here = None if lifespan is None else partial(_InThread, lifespan, self)
-        self._inner = InLoop(url, namespace=namespace, lifespan=here, backend=backend, host=host, threads=threads)
+        self._inner = InLoop(
+            url,
+            namespace=namespace,
+            lifespan=None if lifespan is None else wraps(lifespan)(partial(_InThread, lifespan, self)),
+            backend=backend,
+            host=host,
+            threads=threads,
+            lifespan_timeout=lifespan_timeout,
+        )
         self._inner.handlers = self.handlers
 
     def _check_handler(self, function: object) -> None:
@@ -88,9 +100,12 @@ class Worker(Handlers):
             InvalidArgument: there is no handler, or no URL.
             NotHere: an event loop runs in this thread.
         """
+        self._run_here(self._inner.run)
+
+    def _run_here(self, run: Callable[[], Awaitable[None]]) -> None:
         if asyncio._get_running_loop() is not None:
             raise NotHere("an event loop runs in this thread: use segmenter.Worker there, and await its run()")
-        run_here(self._inner.run, self._inner.request_stop)
+        run_here(run, self._inner.request_stop)
 
     def stop(self) -> None:
         """Start no more handlers, let those at work end (``drain_timeout``), hand over, and return when all is done.
@@ -116,7 +131,7 @@ class Worker(Handlers):
             SegmenterError: as for ``run``.
         """
         try:
-            self.run()
+            self._run_here(self._inner.run_as_process)
         except HandlerStuck as stuck:
             leave(stuck)
 
@@ -168,7 +183,7 @@ class InLoop(AsyncWorker):
     def __init__(self, url: str | None, **options: Any) -> None:
         super().__init__(url, **options)
         self.seen: Segmenter | None = None  # what it runs on, as its handlers see it
-        self.executor: Executor
+        self.executor: Executor  # of hooks and the lifespan
         self._door: Segmenter
 
     def door(self, backend: Backend | None, host: Host | None) -> AsyncSegmenter:
@@ -181,13 +196,17 @@ class InLoop(AsyncWorker):
     ) -> None:
         """Run over what has just come through the door."""
         self.check_idle()
+        # Not among the handlers: a partition is given up by a hook while they have every thread.
+        own = ThreadPoolExecutor(HOOK_THREADS, "segmenter-hook") if isinstance(executor, ThreadPoolExecutor) else None
         with self._door._portal.attend():
-            self.seen, self.executor = self._door, executor
+            self.seen, self.executor = self._door, own or executor
             try:
                 given = self.handlers.values() if handlers is None else handlers
-                await super().run_on(segmenter, executor, [_hooked(handler, executor) for handler in given])
+                await super().run_on(segmenter, executor, [_hooked(handler, self.executor) for handler in given])
             finally:
                 self.seen = None
+                if own is not None:
+                    own.shutdown(wait=False)
 
 
 def _hooked(handler: Handler, executor: Executor) -> Handler:
@@ -206,12 +225,13 @@ class _InThread:
         self._executor = inner.executor
 
     async def __aenter__(self) -> Any:
-        loop = asyncio.get_running_loop()
-        self._manager = await loop.run_in_executor(self._executor, self._lifespan, self._worker)
-        return await loop.run_in_executor(self._executor, self._manager.__enter__)
+        self._manager = await self._call(self._lifespan, self._worker)
+        return await self._call(self._manager.__enter__)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, self._manager.__exit__, kind, error, trace)
+        return bool(await self._call(self._manager.__exit__, kind, error, trace))
+
+    async def _call(self, function: Callable[..., Any], *args: object) -> Any:
+        return await ThreadCall(monotonic).run(self._executor, function, *args)

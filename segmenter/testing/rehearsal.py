@@ -18,6 +18,7 @@ from segmenter.core.observations import DeadLettered, Observation, Parked, Retri
 from segmenter.errors import InvalidArgument, SegmenterError, Undecodable
 from segmenter.handlers import Handler, Invoke
 from segmenter.runtime.sent import Sent
+from segmenter.runtime.threads import ThreadCall
 from segmenter.segmenter import Segmenter
 from segmenter.testing.virtual import VirtualLoop, virtual_host
 from segmenter_memory import MemoryBackend, Store
@@ -267,12 +268,12 @@ class Rehearsal:
     def _noting(self, handler: Handler) -> Callable[[Invoke], Invoke]:
         slot = handler.slot
 
-        async def noting(invoke: Invoke, taken: list[Message]) -> None:
+        async def noting(invoke: Invoke, taken: list[Message], call: ThreadCall | None) -> None:
             values = [_value(handler, message) for message in taken]
             for message, value in zip(taken, values, strict=True):
                 self._values[slot, message.partition, message.id] = value
                 self._waiting.pop((slot, message.partition, message.id), None)
-            await invoke(taken)
+            await invoke(taken, call)
             for message, value in zip(taken, values, strict=True):
                 self.handled.append(Handled(slot.stream, slot.group, message.key, value, message.attempt))
 

@@ -285,7 +285,7 @@ def ctrl_c() -> Iterator[list[sync.Consumer]]:
     waited_for: list[sync.Consumer] = []
 
     def interrupt(*_: object) -> None:
-        if any(consumer._desk._waiting for consumer in waited_for):
+        if any(consumer._inner._pump.delivery._waiting for consumer in waited_for):
             raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, interrupt)
@@ -312,7 +312,7 @@ def test_ctrl_c_ends_a_wait(world: World, ctrl_c: list[sync.Consumer], wait: Cal
     ctrl_c.append(consumer)
 
     def press() -> None:
-        world.until(lambda: consumer._desk._waiting > 0)
+        world.until(lambda: consumer._inner._pump.delivery._waiting > 0)
         _press()
 
     pressing = threading.Thread(target=press)
@@ -335,7 +335,7 @@ def test_an_interrupted_wait_loses_no_message(
     ctrl_c.append(consumer)
 
     def disturb() -> None:
-        world.until(lambda: consumer._desk._waiting > 0)
+        world.until(lambda: consumer._inner._pump.delivery._waiting > 0)
         _press()
         interrupted.wait(LIMIT_S)  # once at least: the next message may end the wait before the signal does
         for number in range(200):
@@ -371,7 +371,7 @@ def test_a_wait_that_is_interrupted_as_it_begins_takes_nothing_from_the_next(
 
     def interrupted(*arguments: Any) -> None:
         begun(*arguments)
-        world.until(lambda: consumer._desk._waiting > 0)
+        world.until(lambda: consumer._inner._pump.delivery._waiting > 0)
         raise KeyboardInterrupt
 
     begun = asyncio.run_coroutine_threadsafe

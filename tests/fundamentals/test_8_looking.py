@@ -117,7 +117,7 @@ async def test_the_state_of_a_partition_says_whose_it_is_and_whose_it_should_be(
     await asyncio.sleep(1)
     assert await states() == {"owned", "moving"}
     await first.ack(*held, *await first.read(timeout=1))
-    for consumer in segmenter._consumers:
+    for consumer in tuple(segmenter._consumers):
         await consumer.shutdown()
     assert await states() == {"idle"}
 

@@ -94,7 +94,10 @@ class Stage:
     def _host(self, name: str, heart: Thread) -> Host:
         counter = itertools.count(1)
 
-        def place_heart(coroutine: Coroutine[Any, Any, None]) -> Callable[[], Coroutine[Any, Any, None]]:
+        def place_heart(
+            coroutine: Coroutine[Any, Any, None],
+            failed: Callable[[BaseException], None],
+        ) -> Callable[[], Coroutine[Any, Any, None]]:
             beating = self.loop.create_task(coroutine, context=heart.context)
 
             async def ended() -> None:

@@ -32,6 +32,7 @@ INTERNAL = {
     "Worker.check_idle",
     "Worker.door",
     "Worker.in_loop",
+    "Worker.run_as_process",
     "Worker.run_on",
     "Worker.understudy",
 }

@@ -8,8 +8,9 @@ has ended.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import ContextVar
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -18,6 +19,8 @@ from attrs import define, field
 import segmenter
 from segmenter.core.command import GroupSlot
 from segmenter.core.message import Message
+from segmenter.runtime.outcomes import Invoke
+from segmenter.runtime.threads import ThreadCall
 from segmenter.testing.ordering.events import Call, Ended, Event, Finished, Place, Started
 
 __all__ = ["MadeUp", "Work", "watch_tasks"]
@@ -83,7 +86,9 @@ class Work:
         self._count = count  # of all deliveries
         self._loop = asyncio.get_running_loop()
 
-    async def call(self, slot: GroupSlot, attempts: int, invoke: Any, taken: list[Message]) -> None:
+    async def call(
+        self, slot: GroupSlot, attempts: int, invoke: Invoke, taken: list[Message], thread: ThreadCall | None
+    ) -> None:
         """Call a handler that may be tried so many times."""
         number, first = next(self._count), taken[0]
         chance = Random(f"{self._seed}/{self._process}/{first.id}/{first.attempt}")
@@ -93,7 +98,7 @@ class Work:
         self._note(self._started(number, slot, taken))
         token, outcome = _DELIVERY.set(delivery), "returned"
         try:
-            await self._work(invoke, taken, chance, fails)
+            await self._work(partial(invoke, taken, thread), chance, fails)
         except BaseException as error:
             outcome = repr(error)
             raise
@@ -103,12 +108,12 @@ class Work:
             delivery.returned = True
             delivery.look()
 
-    async def _work(self, invoke: Any, taken: list[Message], chance: Random, fails: bool) -> None:
+    async def _work(self, invoke: Callable[[], Awaitable[object]], chance: Random, fails: bool) -> None:
         early = chance.random() < 0.5  # noqa: PLR2004
         await asyncio.sleep(chance.random() * DAWDLE_S)
         if fails and early:
             raise MadeUp("before it began")
-        await invoke(taken)
+        await invoke()
         await asyncio.sleep(chance.random() * DAWDLE_S)
         if fails:
             raise MadeUp("when all was done")

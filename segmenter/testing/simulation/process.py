@@ -54,7 +54,9 @@ class Process:
         self.tasks.add(task)
         return task
 
-    def _place_heart(self, coroutine: Coroutine[Any, Any, None]) -> Callable[[], Coroutine[Any, Any, None]]:
+    def _place_heart(
+        self, coroutine: Coroutine[Any, Any, None], failed: Callable[[BaseException], None]
+    ) -> Callable[[], Coroutine[Any, Any, None]]:
         task = self.loop.create_task(coroutine, context=self.heart.context)
         self.tasks.add(task)
 

@@ -13,6 +13,7 @@ from tests.mutants.catalogue.progress import PROGRESS
 from tests.mutants.catalogue.retention import RETENTION
 from tests.mutants.catalogue.sending import SENDING
 from tests.mutants.catalogue.threads import THREADS
+from tests.mutants.catalogue.user_code import USER_CODE
 from tests.mutants.catalogue.workers import WORKERS
 from tests.mutants.mutant import Mutant
 
@@ -28,4 +29,5 @@ MUTANTS: tuple[Mutant, ...] = (
     *ASIDE,
     *WORKERS,
     *THREADS,
+    *USER_CODE,
 )

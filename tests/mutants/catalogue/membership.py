@@ -49,10 +49,10 @@ MEMBERSHIP = (
     Mutant(
         "handing out without a look at the lease",
         "P3 INV-12",
-        "segmenter/runtime/pump.py",
+        "segmenter/runtime/delivery.py",
         fundamental("7_lifecycle", "a_process_that_wakes_hands_out_nothing_that_it_had_read_before"),
-        "-math.inf if self._leaving else self._lease.until",
-        "-math.inf if self._leaving else math.inf",
+        "-math.inf if self.closed else self._lease.until",
+        "-math.inf if self.closed else math.inf",
     ),
     Mutant(
         "lease that does not run out by itself",

@@ -23,7 +23,7 @@ THREADS = (
         "P3",
         DESK,
         SHARED + "a_lease_that_is_over_hands_nothing_out_that_lies_ready",
-        "if len(self._tray) < least or not self._pump.open:",
+        "if len(self._tray) < least or not self._pump.delivery.open:",
         "if len(self._tray) < least:",
     ),
     Mutant(
@@ -39,7 +39,7 @@ THREADS = (
         "P6",
         DESK,
         SHARED + "what_is_acknowledged_is_not_taken_back",
-        "        self._desk.collect()\n        late =",
-        "        late =",
+        "        self._desk.collect()\n        return super().take_back_before",
+        "        return super().take_back_before",
     ),
 )

@@ -7,6 +7,7 @@ from tests.mutants.mutant import Mutant, core, fundamental
 __all__ = ["WORKERS"]
 
 RUNNER = "segmenter/runtime/runner.py"
+SLOT_LOOP = "segmenter/runtime/slot_loop.py"
 OUTCOMES = "segmenter/runtime/outcomes.py"
 CHAINS = "segmenter/core/chains.py"
 ENDS = "9_worker_ends"
@@ -55,15 +56,15 @@ WORKERS = (
     Mutant(
         "start of what was taken back within a batch",
         "P1 INV-6",
-        RUNNER,
+        SLOT_LOOP,
         fundamental("9_retries", "of_a_batch_that_fails_each_message_is_tried_again_alone"),
-        "for message in portion if message.current]",
-        "for message in portion]",
+        "for message in messages if message._state == STARTED]",
+        "for message in messages]",
     ),
     Mutant(
         "attempt beyond the last is run",
         "rule 6",
-        RUNNER,
+        SLOT_LOOP,
         fundamental("9_retries", "a_message_that_was_tried_too_often_already_is_not_run_again"),
         "if messages[0].attempt > self._attempts:",
         "if False:",
@@ -135,7 +136,7 @@ WORKERS = (
     Mutant(
         "slot that cannot tell its own cancellation any more",
         "rule 6",
-        RUNNER,
+        SLOT_LOOP,
         fundamental(ENDS, "a_slot_whose_handler_was_cancelled_is_as_good_as_new"),
         "slot.task.uncancel()",
         "pass",
@@ -143,7 +144,7 @@ WORKERS = (
     Mutant(
         "handlers that leave nobody else a turn",
         "P8",
-        RUNNER,
+        SLOT_LOOP,
         "tests/fundamentals/test_9_workers.py::test_handlers_that_wait_for_nothing_leave_others_their_turn",
         "TURN_S = 0.005",
         "TURN_S = 1e9",
@@ -153,7 +154,7 @@ WORKERS = (
         "P4",
         OUTCOMES,
         fundamental("9_workers", "what_was_forwarded_in_vain_by_a_handler_that_did_not_wait_comes_again"),
-        "                self.failed([message], in_vain())\n",
+        "                self.failed(message, in_vain())\n",
         "                pass\n",
     ),
 )

@@ -1,0 +1,116 @@
+"""What a consumer takes from its pump: messages, under its lease, and when there are any.
+
+Whoever takes them is watched: while messages wait, the application has to come by within ``max_processing_time`` and
+two heartbeats. Otherwise its loop has ended by an exception, was forgotten, or hangs, and the partitions would stand
+still forever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+from segmenter.core.message import Message
+from segmenter.runtime.holding import Holding
+from segmenter.runtime.holdings import Holdings
+from segmenter.runtime.lease import Lease
+from segmenter.runtime.standstill import Standstill
+
+__all__ = ["Delivery"]
+
+
+class Delivery:
+    """Hands out messages to one application, or to the handlers that are attended to."""
+
+    def __init__(self, holdings: Holdings, lease: Lease, clock: Callable[[], float], patience_s: float) -> None:
+        self.closed = False  # nothing is handed out any more
+        self.standstill = Standstill(holdings)
+        self._holdings = holdings
+        self._lease = lease
+        self._clock = clock
+        self._patience_s = patience_s
+        self._seen_at = clock()  # when the application last came by
+        self._has_some = False  # it got messages when it last asked
+        self._waiting = 0  # tasks and threads of the application that wait here
+
+    @property
+    def open(self) -> bool:
+        """Whether messages may be started, those handed out before included; readable in any thread."""
+        return not self.closed and self._lease.valid
+
+    @property
+    def _until(self) -> float:
+        """Until when anything may be handed out or started."""
+        return -math.inf if self.closed else self._lease.until
+
+    def may_start(self, holding: Holding, now: float) -> bool:
+        """Whether messages of a holding may be started at this time, those handed out before included."""
+        return now < holding.clear_until or holding.clear(now, self._until)
+
+    def next(self) -> Message | None:
+        """Hand out one message that may start now; nothing once the lease is over."""
+        self._seen_at = now = self._clock()
+        message = self._holdings.next(now, self._until)
+        self._has_some = message is not None
+        if message is not None:
+            self.standstill.moved(now)
+        return message
+
+    def take(self, limit: int, *, one_partition: bool = False) -> list[Message]:
+        """Hand out a batch of what may start now; nothing once the lease is over."""
+        self._seen_at = now = self._clock()
+        taken = self._holdings.take(limit, now, self._until, one_partition=one_partition)
+        self._has_some = bool(taken)
+        if taken:
+            self.standstill.moved(now)
+        return taken
+
+    async def available(self, timeout_s: float | None) -> None:
+        """Wait until ``take`` may have something, or the pump has ended, or the time is over."""
+        with self.waiting():
+            if timeout_s is None:
+                await self._holdings.available.wait()
+                return
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._holdings.available.wait()
+            except TimeoutError:
+                pass
+
+    def pause(self, partitions: set[int]) -> None:
+        """Hand out and read nothing more of these partitions, now or when they are owned."""
+        self._holdings.pause(partitions)
+
+    def resume(self, partitions: set[int]) -> None:
+        """Undo ``pause``."""
+        self._holdings.resume(partitions)
+
+    # --- whether anybody comes by -----------------------------------------------------------------------------------
+
+    def came_by(self) -> None:
+        """The application has settled something."""
+        self._seen_at = self._clock()
+
+    @contextmanager
+    def waiting(self) -> Generator[None]:
+        """While the application waits for something of this consumer, it is there."""
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+            self._seen_at = self._clock()
+
+    @property
+    def unread_at(self) -> float:
+        """When messages will have waited for too long, unless the application comes by."""
+        watched = self._holdings.offered is None and not self.closed and not self._waiting
+        if not (watched and self._holdings.available.is_set()):
+            return math.inf
+        if any(holding.forwards.pending for holding in self._holdings):
+            return math.inf  # whoever waits for that asks for nothing meanwhile
+        # What waits may have been taken back from it: then it has been expected since it got that.
+        since = self._seen_at if self._has_some else max(self._seen_at, self._holdings.available_at)
+        return since + self._patience_s

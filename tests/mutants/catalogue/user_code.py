@@ -1,0 +1,170 @@
+"""Code of the user's: what it raises, what does not return, and how it is cancelled."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+__all__ = ["USER_CODE"]
+
+RUNTIME = "segmenter/runtime/"
+SLOT_LOOP = RUNTIME + "slot_loop.py"
+HOOKS = RUNTIME + "hooks.py"
+REPORTS = "tests/public_reports/test_what_"
+HANDLERS = REPORTS + "handlers_do.py::test_"
+OTHERS = REPORTS + "other_user_code_does.py::test_"
+CANCELLED = REPORTS + "cancellation_does.py::test_"
+
+USER_CODE = (
+    Mutant(
+        "exception that is no Exception, and ends the worker",
+        "P6",
+        SLOT_LOOP,
+        HANDLERS + "whatever_a_handler_raises_is_a_failed_attempt[leave-async function]",
+        "except BaseException as raised:",
+        "except Exception as raised:",
+    ),
+    Mutant(
+        "StopIteration that a future has to carry",
+        "P8",
+        RUNTIME + "threads.py",
+        HANDLERS + "whatever_a_handler_raises_is_a_failed_attempt[stop_iteration-plain function]",
+        "                return None, error\n",
+        "                raise\n",
+    ),
+    Mutant(
+        "context variable that is there for the next message",
+        "rule 6",
+        SLOT_LOOP,
+        HANDLERS + "a_context_variable_set_by_a_handler_is_not_there_for_the_next_message[async function-None-1]",
+        "copy_context() != self.context:\n                slot.spent = True\n                return False",
+        "False:\n                slot.spent = True\n                return False",
+    ),
+    Mutant(
+        "cancellation left behind for the next message",
+        "P8",
+        SLOT_LOOP,
+        HANDLERS + "a_cancellation_left_behind_in_a_task_meets_no_other_message",
+        "slot.task.cancelling() or copy_context() != self.context:\n                slot.spent = True\n                return F",
+        "copy_context() != self.context:\n                slot.spent = True\n                return F",
+    ),
+    Mutant(
+        "time limit that runs while a message waits for a thread",
+        "rule 6",
+        RUNTIME + "slots.py",
+        HANDLERS + "a_message_that_waits_for_a_thread_is_not_being_processed",
+        "self.started_at if self.call is None else self.call.began_at",
+        "self.started_at",
+    ),
+    Mutant(
+        "call that begins though its worker stops",
+        "rule 8",
+        RUNTIME + "runner.py",
+        HANDLERS + "a_message_that_waits_for_a_thread_goes_elsewhere_untried_when_its_worker_stops",
+        "crew.cancel_at = min(crew.cancel_at, deadline)\n            crew.recall()\n",
+        "crew.cancel_at = min(crew.cancel_at, deadline)\n",
+    ),
+    Mutant(
+        "batch whose first message pays for all",
+        "P6",
+        SLOT_LOOP,
+        HANDLERS + "a_batch_that_fails_costs_none_of_its_messages_an_attempt",
+        "        if len(messages) > 1:\n",
+        "        if False:\n",
+    ),
+    Mutant(
+        "log handler that ends a worker",
+        "P8",
+        "segmenter/logs.py",
+        HANDLERS + "logging_that_raises_ends_no_worker",
+        "        except BaseException:\n            if last",
+        "        except LookupError:\n            if last",
+    ),
+    Mutant(
+        "observer that ends a consumer",
+        "P8",
+        RUNTIME + "observers.py",
+        OTHERS + "an_observer_that_raises_changes_nothing[Granted]",
+        "except BaseException as error:",
+        "except LookupError as error:",
+    ),
+    Mutant(
+        "messages before their on_assigned has succeeded",
+        "rule 4",
+        HOOKS,
+        OTHERS + "a_partition_waits_until_its_on_assigned_has_succeeded[async function]",
+        'again = name == "on_assigned" and not holding.draining',
+        "again = False",
+    ),
+    Mutant(
+        "hook whose task is not awaited",
+        "rule 4",
+        HOOKS,
+        OTHERS + "whatever_a_hook_returns_is_awaited_before_the_first_message[task_of]",
+        "if inspect.isawaitable(result)",
+        "if inspect.iscoroutine(result)",
+    ),
+    Mutant(
+        "hook that may hang forever",
+        "P8",
+        HOOKS,
+        OTHERS + "an_on_assigned_that_hangs_is_cancelled_told_and_called_again",
+        "await asyncio.wait([running], timeout=self._limit_s)",
+        "await asyncio.wait([running])",
+    ),
+    Mutant(
+        "lifespan that is not cut short by a stop",
+        "P8",
+        RUNTIME + "lifespans.py",
+        OTHERS + "a_worker_that_is_stopped_while_its_lifespan_comes_up_ends_at_once",
+        "None if task.cancelled() else scope.reschedule(loop.time())",
+        "None",
+    ),
+    Mutant(
+        "consumer that nobody reads, and that keeps its partitions",
+        "P8",
+        RUNTIME + "delivery.py",
+        OTHERS + "a_consumer_that_nobody_reads_any_more_gives_its_partitions_to_others",
+        "return since + self._patience_s",
+        "return math.inf if since else since",
+    ),
+    Mutant(
+        "consumer that is missed though it was paused",
+        "P8",
+        RUNTIME + "holdings.py",
+        OTHERS + "a_paused_consumer_is_not_missed",
+        "            if holding.paused:\n                self._unlist(holding)\n",
+        "",
+    ),
+    Mutant(
+        "heart whose end nobody notices",
+        "P8",
+        RUNTIME + "host.py",
+        OTHERS + "a_heart_that_ends_is_told_to_its_consumers",
+        "            coroutine.close()\n            failed(error)\n",
+        "            coroutine.close()\n",
+    ),
+    Mutant(
+        "consumer that is cancelled and leaves no word",
+        "rule 9",
+        RUNTIME + "pump.py",
+        CANCELLED + "the_end_of_the_event_loop_is_an_orderly_end[memory]",
+        "                    self._cancelled()\n",
+        "                    self.end(None)\n",
+    ),
+    Mutant(
+        "shutdown that cancels the leaving",
+        "rule 9",
+        "segmenter/consumer.py",
+        CANCELLED + "whoever_is_cancelled_leaves_in_order[again_in_every_turn]",
+        "await all_ended([self._running], hurry=self._pump.give_back)",
+        "await self._running",
+    ),
+    Mutant(
+        "member left behind by a registration that was cut short",
+        "rule 1",
+        "segmenter/consumer.py",
+        CANCELLED + "a_registration_that_is_cut_short_leaves_no_member_behind",
+        "    except BaseException:\n        await consumer.shutdown(drain=False)\n        raise\n    return consumer",
+        "    except BaseException:\n        raise\n    return consumer",
+    ),
+)
