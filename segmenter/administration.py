@@ -79,7 +79,8 @@ class Administration(ABC):
     ) -> AsyncGenerator[LoggedMessage, None]:
         """Yield the messages of a stream without being a consumer: nothing is settled, and nothing is held back.
 
-        Messages that are there come in the order of their ids, over all partitions.
+        Messages that are there come in the order of their ids, over all partitions. An entry of another program that
+        is no message is skipped, with a warning of the logger ``segmenter.tail`` that names it.
 
         Args:
             stream: its name; it must be registered.

@@ -12,7 +12,8 @@
     ├── StreamError                       about a stream or a group as it is stored
     │   ├── NonExistentStream  StreamMismatch  StreamLost  UnsupportedFormat
     │   ├── NonExistentGroup  GroupNotEmpty  GroupRemoved  SessionMismatch
-    │   └── OffsetOutOfRange  LogTruncated    messages that a group will never get
+    │   ├── OffsetOutOfRange  LogTruncated    messages that a group will never get
+    │   └── Corrupt                           an entry of a log that is no message
     ├── SendError                         a send that did not come out as sent
     │   └── StreamFull  SendUnknown  SendsLost
     ├── ConsumerError                     about one consumer and what it was handed
@@ -36,6 +37,7 @@ __all__ = [
     "BackendError",
     "ConsumerDead",
     "ConsumerError",
+    "Corrupt",
     "EmptyGroupName",
     "EmptyStreamName",
     "ForeignMessage",
@@ -212,6 +214,21 @@ class LogTruncated(StreamError):
         self.after = after
         self.until = until
         self.count = count
+
+
+class Corrupt(StreamError):
+    """Another program has written to a log an entry that is no message, or a message with headers that are none.
+
+    A consumer stops with it once everything before the entry is settled and stored. With ``on_loss="continue"`` it
+    passes over the entry. ``id`` is the id of the entry, and ``reason`` says what is wrong with it.
+    """
+
+    def __init__(
+        self, message: str, *, stream: str | None, partition: int, entry_id: str, reason: str, group: str | None = None
+    ) -> None:
+        super().__init__(message, stream=stream, group=group, partition=partition)
+        self.id = entry_id
+        self.reason = reason
 
 
 class SendError(SegmenterError):

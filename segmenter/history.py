@@ -14,9 +14,10 @@ from datetime import UTC, datetime
 from attrs import evolve, frozen
 
 from segmenter.core.command import Cursor, Entry, GroupSlot, Read
+from segmenter.core.entries import time_of
 from segmenter.core.events import LIMIT_EVENTS, Announcement, Changed, Freed, announcement_of
 from segmenter.core.group import LoadGroup
-from segmenter.core.log import START, format_position, parse_position
+from segmenter.core.log import START, format_position
 from segmenter.port import Session
 from segmenter.snapshot import GroupSnapshot
 
@@ -96,7 +97,7 @@ async def hear(session: Session, slots: Sequence[GroupSlot], wait_s: float) -> A
 
 
 def _moment(entry: Entry) -> datetime:
-    return datetime.fromtimestamp(parse_position(entry[0])[0] / 1000, UTC)
+    return time_of(entry[0])
 
 
 async def load_history(session: Session, slot: GroupSlot, group: GroupSnapshot) -> list[Rebalance]:

@@ -13,6 +13,7 @@ from attrs import asdict
 from segmenter.core.command import GroupSlot
 from segmenter.core.observations import (
     Congested,
+    Corrupt,
     DeadLettered,
     Departed,
     Gap,
@@ -35,7 +36,19 @@ __all__ = ["logged"]
 logging.getLogger("segmenter").addHandler(logging.NullHandler())
 _log = Log("segmenter.consumer")
 
-_ERRORS = (Congested, DeadLettered, Gap, Halted, HandlerStands, HookFailed, Missing, Parked, Truncation, Unread)
+_ERRORS = (
+    Congested,
+    Corrupt,
+    DeadLettered,
+    Gap,
+    Halted,
+    HandlerStands,
+    HookFailed,
+    Missing,
+    Parked,
+    Truncation,
+    Unread,
+)
 _WARNINGS = (HandlerTimedOut, Lost, Stalled)
 _NEWS = (Departed,)
 
@@ -43,10 +56,9 @@ _NEWS = (Departed,)
 def logged(slot: GroupSlot) -> Callable[[Observation], None]:
     """Return an observer that logs what happens to a consumer of this group.
 
-    Lost messages, messages that are set aside, handlers that do not end, and partitions that are full of letters are
-    errors; lost partitions, standstills and slow handlers are warnings; departures are information; the rest is for
-    debugging. Each record carries ``stream``, ``group`` and the
-    observation's fields as ``extra``.
+    Lost messages, corrupt entries, messages that are set aside, handlers that do not end, and partitions that are full
+    of letters are errors; lost partitions, standstills and slow handlers are warnings; departures are information; the
+    rest is for debugging. Each record carries ``stream``, ``group`` and the observation's fields as ``extra``.
     """
 
     def observe(observation: Observation) -> None:

@@ -190,8 +190,9 @@ class Segmenter(Administration):
                 the others'.
             takeover: whether a restart under the same ``instance_id`` waits for the former to fall silent, or not.
             on_loss: what happens when the server has lost messages that the group had yet to settle, or had read:
-                stop with ``OffsetOutOfRange`` or ``LogTruncated``, or go on with what is left. Both are logged as
-                errors, with the exact count, and told to the observer.
+                stop with ``OffsetOutOfRange`` or ``LogTruncated``, or go on with what is left. The same goes for an
+                entry of a log that is no message, since another program has written it: stop with ``Corrupt`` once
+                all before it is settled, or pass over it. All of these are logged as errors, and told to the observer.
             commit_interval: seconds after which an acknowledgement is stored at the latest.
             drain_timeout: seconds that ``shutdown`` waits at most for the hand-over.
             rebalance_delay: seconds that membership must be quiet before partitions move to a newcomer.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TypeVar
 
 from attrs import field, frozen
@@ -14,11 +13,11 @@ from attrs import field, frozen
 from segmenter.config import check_partitions
 from segmenter.core.aside import Letter, Request, Shelf
 from segmenter.core.command import Gone, GroupSlot, PartitionSlot
+from segmenter.core.entries import headers_of, time_of
 from segmenter.core.events import Asked
 from segmenter.core.group import Announce
 from segmenter.core.hashing import partition_of
 from segmenter.core.letters import ListLetters, Purge, Redrive, Replay
-from segmenter.core.log import parse_position
 from segmenter.runtime.failures import no_such_group
 from segmenter.runtime.lifecycle import Lifecycle
 
@@ -37,7 +36,6 @@ class SetAside:
     id: str  # in the log, where it may be trimmed by now
     key: str
     data: bytes
-    headers: dict[str, str]
     attempts: int  # deliveries that it had
     reason: str
     letter: Letter = field(repr=False)
@@ -45,15 +43,21 @@ class SetAside:
     @property
     def timestamp(self) -> datetime:
         """When the server took it in, by the server's clock."""
-        return datetime.fromtimestamp(parse_position(self.letter.entry_id)[0] / 1000, UTC)
+        return time_of(self.letter.entry_id)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers that it was sent with.
+
+        Raises:
+            Corrupt: another program has written them, and not as a JSON object of texts.
+        """
+        return headers_of(self.letter.headers, self.letter.entry_id, partition=self.partition)
 
 
 def _told(partition: int, letter: Letter) -> SetAside:
-    headers: dict[str, str] = json.loads(letter.headers) if letter.headers else {}
     key = letter.key.decode("utf-8", "surrogateescape")
-    return SetAside(
-        partition, letter.entry_id.decode(), key, letter.data, headers, letter.attempts, letter.reason, letter
-    )
+    return SetAside(partition, letter.entry_id.decode(), key, letter.data, letter.attempts, letter.reason, letter)
 
 
 class Shelves:

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import json
+import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from attrs import define, field, frozen
 
 from segmenter.config import LIMIT_BATCH
 from segmenter.core.command import Cursor, Entry, Gone, PartitionSlot, Read
+from segmenter.core.entries import headers_of, in_ordinary_form, parts_of, time_of
 from segmenter.core.log import START, Position, format_position, parse_position
 from segmenter.core.survey import PartitionSurveyed, SurveyPartition
 from segmenter.port import Session
 from segmenter.runtime.failures import stream_lost
 
 __all__ = ["LoggedMessage", "tail"]
+
+_log = logging.getLogger("segmenter.tail")
 
 WAIT_S = 1.0  # for something to come in, before looking whether the stream is still there
 
@@ -44,14 +47,17 @@ class LoggedMessage:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that it was sent with."""
-        headers: dict[str, str] = json.loads(self.raw_headers) if self.raw_headers else {}
-        return headers
+        """The headers that it was sent with.
+
+        Raises:
+            Corrupt: another program has written them, and not as a JSON object of texts.
+        """
+        return headers_of(self.raw_headers, self.id.encode(), partition=self.partition, stream=self.stream)
 
     @property
     def timestamp(self) -> datetime:
         """When the server took it in, by the server's clock."""
-        return datetime.fromtimestamp(parse_position(self.id.encode())[0] / 1000, UTC)
+        return time_of(self.id.encode())
 
 
 @define
@@ -69,8 +75,14 @@ class _Place:
         return parse_position(self.after) < self.end
 
     def take_in(self, entries: Sequence[Entry]) -> None:
-        """Go on after these entries."""
-        self.buffered.extend(entries)
+        """Go on after these entries; those that are no messages are skipped with a warning."""
+        for entry_id, fields in entries:
+            ordinary = in_ordinary_form(fields)
+            if isinstance(ordinary, str):
+                words = "entry skipped stream=%s partition=%d id=%s: it is no message: %s"
+                _log.warning(words, self.slot.stream, self.slot.partition, entry_id.decode(), ordinary)
+            else:
+                self.buffered.append((entry_id, ordinary))
         self.after = entries[-1][0] if entries else format_position(self.end)  # trimmed meanwhile: nothing is left
 
 
@@ -78,6 +90,8 @@ async def tail(
     session: Session, stream: str, partitions: Iterable[int], start: bytes, *, follow: bool
 ) -> AsyncGenerator[LoggedMessage, None]:
     """Yield the messages of some partitions, over a session of one's own.
+
+    Entries that are no messages are skipped, each with a warning of the logger ``segmenter.tail``.
 
     Args:
         session: nothing else may read through it.
@@ -148,7 +162,4 @@ def _cursors(places: Iterable[_Place]) -> tuple[Cursor, ...]:
 
 
 def _message(slot: PartitionSlot, entry: Entry) -> LoggedMessage:
-    fields = dict(zip(entry[1][::2], entry[1][1::2], strict=True))
-    return LoggedMessage(
-        slot.stream, slot.partition, entry[0].decode(), fields[b"k"], fields[b"d"], fields.get(b"h", b"")
-    )
+    return LoggedMessage(slot.stream, slot.partition, entry[0].decode(), *parts_of(entry[1]))

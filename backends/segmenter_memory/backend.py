@@ -52,6 +52,21 @@ class Store:
             wake()
         return reply
 
+    def add_entry(self, log: PartitionSlot | GroupSlot, *fields: bytes) -> bytes:
+        """Add an entry to a log that is there, as any program could that may write to it; return its id. For tests.
+
+        Args:
+            log: of a partition, or the events of a group.
+            fields: name, value, name, value, whatever they are.
+        """
+        with self._lock:
+            state, longer = self.slots[log], self._log(log).append([fields], self._clock_us())
+            self.slots[log] = evolve(state, **{"log" if isinstance(state, PartitionState) else "events": longer})
+            waiting = list(self._waiting.values())
+        for wake in waiting:
+            wake()
+        return longer.entries[-1][0]
+
     def _state(self, slot: Slot | Crossing) -> Any:
         if isinstance(slot, Crossing):
             return self._state(slot.here), self._state(slot.there)

@@ -12,7 +12,7 @@ from cyclopts.validators import Number
 from segmenter.cli.codes import NotThere
 from segmenter.cli.moments import clock
 from segmenter.cli.place import Place
-from segmenter.cli.printing import Column, Printer, as_fields, counted, visible
+from segmenter.cli.printing import Column, Printer, as_fields, counted, headers_as_fields, headers_as_text, visible
 from segmenter.errors import InvalidArgument
 from segmenter.segmenter import Segmenter
 from segmenter.shelves import SetAside, Shelves
@@ -84,7 +84,7 @@ class Choice:
             "timestamp": letter.timestamp.isoformat(timespec="milliseconds"),
             **as_fields("key", letter.letter.key),
             **as_fields("data", letter.data),
-            "headers": letter.headers,
+            **headers_as_fields(lambda: letter.headers, letter.letter.headers),
             "attempts": letter.attempts,
             "reason": letter.reason,
         }
@@ -136,7 +136,7 @@ def _show(printer: Printer, letter: SetAside) -> None:
         "partition": str(letter.partition),
         "sent": clock(letter.timestamp),
         "key": letter.key,
-        "headers": "  ".join(f"{name}={value}" for name, value in letter.headers.items()) or "-",
+        "headers": headers_as_text(lambda: letter.headers) or "-",
         "attempts": str(letter.attempts),
         "reason": letter.reason or "-",
         "data": letter.data.decode("utf-8", "surrogateescape"),

@@ -19,7 +19,20 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-__all__ = ["Column", "Items", "Printer", "as_fields", "counted", "laid_out", "talk", "visible"]
+from segmenter.errors import Corrupt
+
+__all__ = [
+    "Column",
+    "Items",
+    "Printer",
+    "as_fields",
+    "counted",
+    "headers_as_fields",
+    "headers_as_text",
+    "laid_out",
+    "talk",
+    "visible",
+]
 
 GAP = 2  # between columns
 # Control characters of both sets, and those that turn the direction of text around.
@@ -52,6 +65,22 @@ def as_fields(name: str, data: bytes) -> dict[str, str]:
         return {name: data.decode()}
     except UnicodeDecodeError:
         return {f"{name}_base64": b64encode(data).decode()}
+
+
+def headers_as_fields(read: Callable[[], Mapping[str, str]], raw: bytes) -> Row:
+    """Return headers as a field of JSON, or in base64 under another name where another program has written others."""
+    try:
+        return {"headers": read()}
+    except Corrupt:
+        return {"headers_base64": b64encode(raw).decode()}
+
+
+def headers_as_text(read: Callable[[], Mapping[str, str]]) -> str:
+    """Return headers as one line of text, or a word in their place where another program has written others."""
+    try:
+        return "  ".join(f"{name}={value}" for name, value in read().items())
+    except Corrupt as error:
+        return f"(corrupt headers: {error.reason})"
 
 
 def as_json(value: Any, indent: int | None = None) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import aclosing
+import logging
+from collections.abc import Callable, Generator
+from contextlib import aclosing, contextmanager
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -12,7 +13,7 @@ from rich.text import Text
 
 from segmenter.cli.moments import clock, start_from
 from segmenter.cli.place import Here
-from segmenter.cli.printing import as_fields, visible
+from segmenter.cli.printing import Printer, as_fields, headers_as_fields, headers_as_text, visible
 from segmenter.segmenter import Segmenter
 from segmenter.tail import LoggedMessage
 
@@ -33,7 +34,8 @@ def tail(
     """Print the messages of a stream, and go on with what comes in.
 
     It is no consumer: nothing is settled, nothing is held back, and no group sees anything of it. What is there comes
-    in the order in which it was sent.
+    in the order in which it was sent. An entry of another program that is no message is named on standard error, and
+    skipped.
 
     Parameters
     ----------
@@ -59,7 +61,7 @@ def tail(
         if key is not None and partition is None:
             numbers = [(await segmenter.get_stream(stream)).partition_of(key)]
         messages = segmenter.tail(stream, start=begin, partitions=numbers, follow=follow)
-        with place.printer.items() as items:
+        with place.printer.items() as items, _warnings_said(place.printer):
             async with aclosing(messages):
                 async for message in messages:
                     if chosen in (None, message.raw_key):
@@ -71,6 +73,28 @@ def tail(
     return 0
 
 
+class _Saying(logging.Handler):
+    """Says what is logged to whoever runs the command."""
+
+    def __init__(self, printer: Printer) -> None:
+        super().__init__(logging.WARNING)
+        self._printer = printer
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it beside the data."""
+        self._printer.say(record.getMessage(), "yellow")
+
+
+@contextmanager
+def _warnings_said(printer: Printer) -> Generator[None]:
+    logger, saying = logging.getLogger("segmenter.tail"), _Saying(printer)
+    logger.addHandler(saying)
+    try:
+        yield
+    finally:
+        logger.removeHandler(saying)
+
+
 def _as_object(message: LoggedMessage) -> dict[str, Any]:
     return {
         "stream": message.stream,
@@ -79,7 +103,7 @@ def _as_object(message: LoggedMessage) -> dict[str, Any]:
         "timestamp": message.timestamp.isoformat(timespec="milliseconds"),
         **as_fields("key", message.raw_key),
         **as_fields("data", message.data),
-        "headers": message.headers,
+        **headers_as_fields(lambda: message.headers, message.raw_headers),
     }
 
 
@@ -92,8 +116,8 @@ def _line(message: LoggedMessage) -> Callable[[], Text]:
             (visible(message.key), "bold"),
             f"  {visible(data)}",
         )
-        for name, value in message.headers.items():
-            text.append(f"  {visible(name)}={visible(value)}", "dim")
+        if message.raw_headers:
+            text.append(f"  {visible(headers_as_text(lambda: message.headers))}", "dim")
         return text
 
     return line

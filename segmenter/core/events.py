@@ -16,6 +16,7 @@ from segmenter.core.log import Log
 __all__ = ["LIMIT_EVENTS", "Announcement", "Asked", "Changed", "Freed", "Wanted", "announcement_of", "limited"]
 
 LIMIT_EVENTS = 1000
+LIMIT_DIGITS = 16  # of a number: epochs are microseconds
 
 
 @frozen
@@ -91,18 +92,34 @@ def limited(events: Log) -> Log:
 
 
 def announcement_of(entry: Entry) -> Changed | Announcement | None:
-    """Read an event back; ``None`` for a kind that only a later version knows."""
-    flat = [part.decode() for part in entry[1]]
-    fields = dict(zip(flat[::2], flat[1::2], strict=True))
+    """Read an event back; ``None`` for a kind that only a later version knows, and for what another program wrote.
+
+    An event is advice only, so nothing is lost with one that cannot be read.
+    """
+    try:
+        flat = [part.decode() for part in entry[1]]
+        return _event_of(dict(zip(flat[::2], flat[1::2], strict=True)))
+    except (KeyError, ValueError):  # a field is missing, is no UTF-8, or is no number
+        return None
+
+
+def _event_of(fields: dict[str, str]) -> Changed | Announcement | None:
     match fields["e"]:
         case "changed":
             concerned = tuple(fields["n"].split())
-            return Changed(fields["v"], fields["c"], fields["m"], concerned, int(fields["g"]))
+            return Changed(fields["v"], fields["c"], fields["m"], concerned, _number(fields["g"]))
         case "freed":
-            return Freed(int(fields["p"]), int(fields["x"]), fields["m"], int(fields.get("s", 0)))
+            return Freed(_number(fields["p"]), _number(fields["x"]), fields["m"], _number(fields.get("s", "0")))
         case "wanted":
-            return Wanted(int(fields["p"]), int(fields["x"]), fields["m"])
+            return Wanted(_number(fields["p"]), _number(fields["x"]), fields["m"])
         case "asked":
-            return Asked(int(fields["p"]))
+            return Asked(_number(fields["p"]))
         case _:
             return None
+
+
+def _number(text: str) -> int:
+    """Return a number as it is written here: with ASCII digits only, and as small as a script of the server counts."""
+    if not (text.isascii() and text.isdigit() and len(text) <= LIMIT_DIGITS):
+        raise ValueError(text)
+    return int(text)

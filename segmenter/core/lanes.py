@@ -5,7 +5,6 @@ ahead of it is kept as ranges. A commit stores both, so that whoever takes the p
 finished. What arrives waits as it came, and becomes a message when its turn comes. While nothing else is in hand, it
 goes out as a **run** (``runs``). As soon as anything else is asked (another message or batch meanwhile, one given back,
 set aside, or settled out of turn), what is left of the run is linked into **chains**, one for each key (``chains``).
-
 A message that is parked takes the chain behind it along, and what arrives later under its key follows (``aside``).
 """
 
@@ -21,6 +20,7 @@ from segmenter.core.backlog import Backlog
 from segmenter.core.caution import Caution
 from segmenter.core.chains import Chains
 from segmenter.core.command import Entry
+from segmenter.core.entries import parts_of
 from segmenter.core.forward import Outgoing
 from segmenter.core.message import HELD, SETTLED, STALE, STARTED, Message
 from segmenter.core.parking import Parking, letter_behind, letter_of, message_of
@@ -50,11 +50,12 @@ class KeyLanes:
         touched: Callable[[], None],
         consumer: object = None,
         forwarding: Callable[[Message, Outgoing], Awaitable[None]] | None = None,
+        lenient: bool = False,
     ) -> None:
         self.stream, self.group, self.partition, self.epoch = stream, group, partition, epoch
         self.consumer, self.forwarding = consumer, forwarding  # who hands out, by identity; settles by what is sent
         self.acked: Container[Message] = ()  # acknowledged in other threads, and still to be settled here
-        self.backlog = Backlog(progress)  # counts all of a run, until nothing of it is left
+        self.backlog = Backlog(progress, lenient=lenient)  # counts all of a run, until nothing of it is left
         self.parking, self.caution = parking or Parking(), caution or Caution()
         self._clock, self._touched = clock, touched
         self._told = False  # that something was settled, since the progress was last asked for
@@ -82,13 +83,15 @@ class KeyLanes:
 
     def offer(self, entries: Sequence[Entry]) -> None:
         """Take in entries that follow those taken in before; what a former owner had finished is passed over."""
-        self.backlog.extend(entries, self.mark.unfinished(self.backlog.end, entries))
+        if self.backlog.extend(entries, self.mark):
+            self._link_run()
+            self.changed()
         self._pass_over()
         if self.parking.counts:
             self._draw_all()
 
     def _pass_over(self) -> None:
-        """What a former owner had finished waits for nobody once it is first."""
+        """What was finished before its turn waits for nobody once it is first."""
         while self.backlog.entries and self.mark.finished(self.backlog.first):
             self._draw()
 
@@ -107,9 +110,8 @@ class KeyLanes:
             self.mark.advance()
             self._changes += 1
             return None
-        headers = fields[5] if len(fields) > 4 else b""  # noqa: PLR2004 - key, data, then headers
         attempt = self._attempts.get(ordinal, 0) + 1
-        message = Message(self, ordinal, entry_id, fields[1], fields[3], headers, attempt)
+        message = Message(self, ordinal, entry_id, *parts_of(fields), attempt)
         if message.raw_key in self.parking.counts:
             self._park(message, STALE)
             self._touched()

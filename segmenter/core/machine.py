@@ -175,16 +175,16 @@ class _Step:
         match event:
             case Changed(version, concerned=who) if version != self.member.document.version and self.member.me in who:
                 self._refresh()
-            case Freed(partition, epoch):
+            case Freed(partition, epoch) if partition < len(self.member.holds):
                 hold = self._hold(partition)
                 if epoch > hold.epoch and self.member.me not in (hold.owner, event.member):
                     self._meet(partition, None, epoch)
                     self._symbol(partition, Symbol.POKED)
-            case Wanted(partition, epoch, self.member.me) if self._hold(partition).state is State.FREE:
-                self._put(partition, epoch=epoch)
-                self._symbol(partition, Symbol.WANTED)
+            case Wanted(n, epoch, self.member.me) if n < len(self.member.holds) and self._hold(n).state is State.FREE:
+                self._put(n, epoch=epoch)
+                self._symbol(n, Symbol.WANTED)
             case _:
-                pass  # a change that concerns others; what is asked for is no matter of membership
+                pass  # it concerns others, or is no matter of membership, or another program has written it
 
     # --- membership -------------------------------------------------------------------------------------------------
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
-from segmenter.core.log import parse_position
+from segmenter.core.entries import headers_of, time_of
 from segmenter.errors import InvalidArgument
 
 if TYPE_CHECKING:
@@ -127,9 +127,12 @@ class Message:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The headers that it was sent with."""
-        headers: dict[str, str] = json.loads(self.raw_headers) if self.raw_headers else {}
-        return headers
+        """The headers that it was sent with.
+
+        Raises:
+            Corrupt: another program has written them, and not as a JSON object of texts.
+        """
+        return headers_of(self.raw_headers, self.entry_id, partition=self.partition, stream=self.stream)
 
     @property
     def id(self) -> str:
@@ -139,7 +142,7 @@ class Message:
     @property
     def timestamp(self) -> datetime:
         """When the server took it in, by the server's clock."""
-        return datetime.fromtimestamp(parse_position(self.entry_id)[0] / 1000, UTC)
+        return time_of(self.entry_id)
 
     @property
     def stream(self) -> str:
@@ -209,7 +212,7 @@ class Message:
         """Make a dead letter of the message, at once; its key goes on with the next one.
 
         Args:
-            reason: why, for whoever looks at the dead letters.
+            reason: why, for whoever looks at the dead letters; kept as printable text of at most 500 characters.
 
         Raises:
             OutOfOrderAck, StaleDelivery, PartitionLost: as for ``ack``.
@@ -220,7 +223,7 @@ class Message:
         """Set the message aside, and all later ones of its key behind it, until somebody has them redriven.
 
         Args:
-            reason: why, for whoever looks at what is parked.
+            reason: why, for whoever looks at what is parked; kept as printable text of at most 500 characters.
 
         Raises:
             OutOfOrderAck, StaleDelivery, PartitionLost: as for ``ack``.
@@ -262,7 +265,7 @@ def started(lanes: KeyLanes, entry: Entry, ordinal: int, batch: int) -> Message:
     message._lanes, message._state = lanes, STARTED
     message._before = message._after = None
     message.entry_id, fields = entry
-    message.raw_key, message.data = fields[1], fields[3]
+    message.raw_key, message.data = fields[1], fields[3]  # as parts_of has it, which would take 60 ns
     message.raw_headers = fields[5] if len(fields) > 4 else b""  # noqa: PLR2004 - key, data, then headers
     message.ordinal, message.attempt, message.batch = ordinal, 1, batch
     return message

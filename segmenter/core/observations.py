@@ -7,6 +7,7 @@ from attrs import frozen
 __all__ = [
     "Admitted",
     "Congested",
+    "Corrupt",
     "DeadLettered",
     "Departed",
     "Gap",
@@ -106,6 +107,16 @@ class Truncation:
     after: str  # id of the last message that is left of what had been read
     until: str  # id of the last message that had been read; empty if nobody remembers it
     count: int
+
+
+@frozen
+class Corrupt:
+    """An entry of the log is no message: another program has written it."""
+
+    member: str
+    partition: int
+    id: str
+    reason: str
 
 
 @frozen
@@ -223,6 +234,6 @@ class HandlerStands:
 
 Membership = Admitted | Departed | Reassigned
 Holding = Congested | Granted | HandedBack | HookFailed | Lost | Stalled | Unread
-Loss = Gap | Missing | Truncation
+Loss = Corrupt | Gap | Missing | Truncation
 Trouble = DeadLettered | Halted | HandlerStands | HandlerTimedOut | Parked | Retried
 Observation = Membership | Holding | Loss | Trouble

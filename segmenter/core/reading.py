@@ -18,7 +18,8 @@ LIMIT_ENTRIES = 32_000  # of one answer
 def has_room(lanes: KeyLanes, messages: int, size_bytes: int) -> bool:
     """Whether more of a partition may be read: unsettled messages and their bytes are below the read-ahead."""
     below = lanes.backlog.count < messages and lanes.backlog.size_bytes < size_bytes
-    return below and not (lanes.mark.scattered or lanes.parking.full or lanes.parking.pressing)
+    stopped = lanes.backlog.corrupt is not None or lanes.mark.scattered
+    return below and not (stopped or lanes.parking.full or lanes.parking.pressing)
 
 
 @frozen

@@ -25,7 +25,9 @@ class Watermark:
     def __init__(self, progress: Progress) -> None:
         self.read = progress.read
         self.offset = progress.offset
-        self.inherited = progress.ranges[-1][1] if progress.ranges else 0  # no former owner finished any from here on
+        self.inherited = (
+            progress.ranges[-1][1] if progress.ranges else 0
+        )  # none from here on was finished before it came
         self._ahead = RangeSet(progress.ranges)
         self._ids: deque[bytes] = deque()  # of the ordinals from ``read`` on that are in hand
 
@@ -34,7 +36,7 @@ class Watermark:
         self._ids.append(entry_id)
 
     def finished(self, ordinal: int) -> bool:
-        """Whether a former owner had finished an ordinal ahead of the watermark."""
+        """Whether an ordinal was finished before its turn: by a former owner, or since it is passed over."""
         return ordinal < self.inherited and ordinal in self._ahead
 
     def unfinished(self, first: int, entries: Sequence[Entry]) -> Sequence[Entry]:
@@ -42,6 +44,11 @@ class Watermark:
         if first >= self.inherited:
             return entries
         return [entry for ordinal, entry in enumerate(entries, first) if not self.finished(ordinal)]
+
+    def pass_over(self, ordinal: int) -> None:
+        """Count an ordinal as finished before it is in hand."""
+        self._ahead.add(ordinal)
+        self.inherited = max(self.inherited, ordinal + 1)
 
     def settle(self, ordinal: int) -> None:
         """Count an ordinal that is in hand as settled."""

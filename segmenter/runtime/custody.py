@@ -7,12 +7,14 @@ import math
 from collections.abc import Callable
 from typing import Protocol
 
+from segmenter.config import ConsumerOptions
+from segmenter.core.beats import LEASE_SHARE
 from segmenter.core.command import GroupSlot, PartitionSlot
 from segmenter.core.continuity import Cut, Memory, cut_by_claim
-from segmenter.core.observations import Gap, Observation, Truncation
+from segmenter.core.observations import Corrupt, Gap, Observation, Truncation
 from segmenter.core.partition import Claimed, Release, Released
 from segmenter.errors import SegmenterError
-from segmenter.runtime.holding import Holding
+from segmenter.runtime.holding import Holding, Wrong
 from segmenter.runtime.holdings import Holdings
 from segmenter.runtime.hooks import HookCalls
 from segmenter.runtime.host import Host
@@ -54,7 +56,7 @@ class Custody:
         hooks: HookCalls,
         host: Host,
         *,
-        patience_s: float,
+        options: ConsumerOptions,
         touched: Callable[[Holding], None],
         observe: Callable[[Observation], None],
         consumer: object,
@@ -64,12 +66,14 @@ class Custody:
         self._holdings = holdings
         self._hooks = hooks
         self._host = host
-        self._patience_s = patience_s  # that a commit may be without an answer before its partition starts nothing more
+        # That a commit may be without an answer before its partition starts nothing more.
+        self._patience_s = LEASE_SHARE * options.session_timeout_s
         self._touched = touched
         self._observe = observe
         self._consumer = consumer
         self.attendant: Attendant | None = None
         self._place = place
+        self._lenient = options.on_loss == "continue"  # corrupt entries are passed over
         self._memories: dict[tuple[int, str], Memory] = {}  # of partitions held before, by incarnation
         self._seeking: dict[int, tuple[bytes, asyncio.Future[None]]] = {}
 
@@ -87,6 +91,7 @@ class Custody:
             consumer=self._consumer,
             place=self._place,
             lanes=self._host.lanes,
+            lenient=self._lenient,
         )
         self._holdings.add(holding)
         self._compare(member, holding, self._memories.pop((partition, grant.incarnation), Memory()))
@@ -100,16 +105,19 @@ class Custody:
         grant, partition = holding.grant, holding.partition
         cut = cut_by_claim(grant, memory)
         if cut is not None:
-            self.tell_cut(member, partition, cut)
+            self.tell(member, partition, cut)
         elif grant.first > grant.progress.read:
             self._observe(Gap(member, partition, grant.first - grant.progress.read))
         if cut is None:
             ahead = tuple(seen for seen in memory.places if not seen.reached_by(holding.lanes.backlog.seen))
             holding.earlier = Memory(ahead)
 
-    def tell_cut(self, member: str, partition: int, cut: Cut) -> None:
-        """The end of a log is lost."""
-        self._observe(Truncation(member, partition, cut.after.decode(), cut.until.decode(), cut.count))
+    def tell(self, member: str, partition: int, wrong: Wrong) -> None:
+        """The end of a log is lost, or an entry is no message."""
+        if isinstance(wrong, Cut):
+            self._observe(Truncation(member, partition, wrong.after.decode(), wrong.until.decode(), wrong.count))
+        else:
+            self._observe(Corrupt(member, partition, wrong.entry_id.decode(), wrong.reason))
 
     def _remember(self, holding: Holding) -> None:
         self._memories[holding.partition, holding.grant.incarnation] = holding.memory

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 from segmenter.config import Durability
 from segmenter.core.command import Gone, GroupSlot, PartitionSlot
+from segmenter.core.entries import CorruptEntry
 from segmenter.core.forward import Forward
 from segmenter.core.message import Message
 from segmenter.core.observations import Gap, Truncation
 from segmenter.core.retention import Full, Moved, Sealed, Unconfirmed
 from segmenter.errors import (
+    Corrupt,
     GroupRemoved,
     HandlerStuck,
     LogTruncated,
@@ -28,6 +30,7 @@ from segmenter.errors import (
 
 __all__ = [
     "as_segmenter_error",
+    "corrupt",
     "group_lost",
     "group_removed",
     "handler_stands",
@@ -222,6 +225,21 @@ def log_truncated(slot: GroupSlot, truncation: Truncation) -> LogTruncated:
         after=it.after,
         until=it.until,
         count=it.count,
+    )
+
+
+def corrupt(slot: GroupSlot, partition: int, entry: CorruptEntry) -> Corrupt:
+    """An entry of a log is no message."""
+    entry_id = entry.entry_id.decode()
+    return Corrupt(
+        f"entry {entry_id} of {_place(PartitionSlot(slot.stream, partition))} is no message: {entry.reason}; "
+        f"group {slot.group!r} has settled all before it and stops there: find out which program writes to the log, "
+        "remove nothing by hand, and register once with on_loss='continue' to pass over the entry",
+        stream=slot.stream,
+        group=slot.group,
+        partition=partition,
+        entry_id=entry_id,
+        reason=entry.reason,
     )
 
 

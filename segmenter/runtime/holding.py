@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from segmenter.core.caution import Caution
 from segmenter.core.command import Crossing, Entry, PartitionSlot
 from segmenter.core.continuity import Cut, Memory, Seen, reaches_beyond, what_is_left
+from segmenter.core.entries import CorruptEntry
 from segmenter.core.errands import Errands
 from segmenter.core.forward import Forward, Outgoing
 from segmenter.core.lanes import KeyLanes
@@ -20,7 +21,9 @@ from segmenter.core.signals import Drained
 from segmenter.errors import ConsumerError, PartitionLost, SegmenterError
 from segmenter.runtime.forwards import Forwards
 
-__all__ = ["Holding"]
+__all__ = ["Holding", "Wrong"]
+
+Wrong = Cut | CorruptEntry  # with a log, as reading shows
 
 BEFORE_ANY = -1  # version of a progress that is not stored, though nothing was settled yet
 
@@ -44,6 +47,7 @@ class Holding:
         consumer: object = None,
         place: object = None,
         lanes: Callable[..., KeyLanes] = KeyLanes,
+        lenient: bool = False,
     ) -> None:
         self.slot = slot
         self.grant = grant
@@ -59,6 +63,7 @@ class Holding:
             touched=lambda: touched(self),
             consumer=consumer,
             forwarding=self._forward,
+            lenient=lenient,
         )
         self.forwards = Forwards(self.lanes, place, lambda: touched(self))
         self.errands = Errands(self.lanes)
@@ -99,14 +104,21 @@ class Holding:
         self._full = not has_room(self.lanes, max(1, messages // share), size_bytes // share)
         return not (self._full or self.draining or self.paused)
 
-    def offer(self, entries: Sequence[Entry]) -> Cut | None:
-        """Take entries in; tell what they show to be lost of what was read under an earlier hold."""
+    def offer(self, entries: Sequence[Entry]) -> list[Wrong]:
+        """Take entries in; return what is corrupt, and what they show to be lost of what an earlier hold had read."""
         before = self.lanes.backlog.seen
         self.lanes.offer(entries)
-        if not self.earlier.places:
-            return None
-        self.earlier, cut = self.earlier.compare(entries, before, self.lanes.backlog.seen)
-        return cut
+        found: list[Wrong] = [*self.lanes.backlog.take_found()]
+        if self.earlier.places:
+            self.earlier, cut = self.earlier.compare(entries, before, self.lanes.backlog.seen)
+            found += [cut] if cut is not None else []
+        return found
+
+    @property
+    def stopped_at(self) -> CorruptEntry | None:
+        """The corrupt entry that it has come to, once all before it is settled and stored."""
+        backlog = self.lanes.backlog
+        return backlog.corrupt if backlog.corrupt and not backlog.count and self.at_rest else None
 
     @property
     def at_rest(self) -> bool:

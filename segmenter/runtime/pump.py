@@ -15,9 +15,8 @@ from collections.abc import Callable
 from segmenter.cancellation import outlast
 from segmenter.config import ConsumerOptions
 from segmenter.core import signals as sig
-from segmenter.core.beats import BEATS_PER_SESSION, LEASE_SHARE
+from segmenter.core.beats import BEATS_PER_SESSION
 from segmenter.core.command import Cursor, GroupSlot
-from segmenter.core.continuity import Cut
 from segmenter.core.events import Announcement, Asked, Changed
 from segmenter.core.group import GroupState
 from segmenter.core.member import Member
@@ -31,9 +30,9 @@ from segmenter.runtime.custody import Attendant, Custody
 from segmenter.runtime.delivery import Delivery
 from segmenter.runtime.driver import Driver
 from segmenter.runtime.endings import ending
-from segmenter.runtime.failures import as_segmenter_error, handler_stuck, unread
+from segmenter.runtime.failures import as_segmenter_error, corrupt, handler_stuck, unread
 from segmenter.runtime.heart import STUCK_BEATS, Heart
-from segmenter.runtime.holding import Holding
+from segmenter.runtime.holding import Holding, Wrong
 from segmenter.runtime.holdings import Holdings
 from segmenter.runtime.hooks import HookCalls, Hooks
 from segmenter.runtime.host import Host
@@ -82,7 +81,7 @@ class Pump:
             self._holdings,
             self._hooks,
             host,
-            patience_s=LEASE_SHARE * options.session_timeout_s,
+            options=options,
             touched=self._touched,
             observe=self._observe,
             consumer=self,
@@ -98,7 +97,7 @@ class Pump:
             lambda partition: self.tell(sig.Refused(partition)),
             self.end,
         )
-        self._reader = Reader(ties, Cursor(slot, events_end), options, heard=self._heard, cut=self._cut)
+        self._reader = Reader(ties, Cursor(slot, events_end), options, heard=self._heard, found=self._found)
         self._committer = Committer(ties, options.commit_interval_s, lambda: self._lease.valid)
         self._prober = Prober(ties, options.session_timeout_s, unread=self._reader.expect)
         self._redriver = Redriver(ties)
@@ -230,8 +229,8 @@ class Pump:
         else:
             self.tell(sig.Heard(event))
 
-    def _cut(self, partition: int, cut: Cut) -> None:
-        self._custody.tell_cut(self._driver.member.me, partition, cut)
+    def _found(self, partition: int, wrong: Wrong) -> None:
+        self._custody.tell(self._driver.member.me, partition, wrong)
 
     def wake(self) -> None:
         """Have a turn soon."""
@@ -276,6 +275,8 @@ class Pump:
             holding.lanes.take_back_before(deadline)
         if (drained := holding.drained()) is not None:
             self._driver.advance(drained)
+        if (entry := holding.stopped_at) is not None and not self.delivery.closed:
+            self._fail(corrupt(self._slot, holding.partition, entry))  # and all that is settled is stored
         self._holdings.consider(holding)
 
     def _set_alarm(self, now: float) -> None:
@@ -365,7 +366,7 @@ class Pump:
     # --- the end ----------------------------------------------------------------------------------------------------
 
     def _fail(self, error: SegmenterError) -> None:
-        """User code does not return: hand over what can be, and end with an error."""
+        """Hand over what can be, and end with an error."""
         if self._custody.attendant is not None:
             self._custody.attendant.failed(error)
         elif not self.delivery.closed:

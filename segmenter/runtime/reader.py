@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from attrs import evolve
 
 from segmenter.config import LIMIT_BATCH, ConsumerOptions
 from segmenter.core.command import Cursor, GroupSlot, ReadReply
-from segmenter.core.continuity import Cut
 from segmenter.core.events import Announcement, Changed, announcement_of
 from segmenter.core.lanes import KeyLanes
 from segmenter.core.reading import Plan, plan
 from segmenter.errors import BackendError
+from segmenter.runtime.holding import Wrong
 from segmenter.runtime.ties import Ties
 
 __all__ = ["Reader"]
 
 WAIT_S = 60.0  # for messages, at most: each end of a wait costs an idle server as much as a beat
+_log = logging.getLogger("segmenter.consumer")
+
 OVERDUE_S = 2.0  # from a probe that has seen messages, until the read that waits for them counts as dead
 
 
@@ -32,13 +35,13 @@ class Reader:
         options: ConsumerOptions,
         *,
         heard: Callable[[Changed | Announcement], None],
-        cut: Callable[[int, Cut], None],
+        found: Callable[[int, Wrong], None],
     ) -> None:
         self._ties = ties
         self._events = events
         self._options = options
         self._heard = heard
-        self._cut = cut
+        self._found = found
         self._loop = asyncio.get_running_loop()
         self._under_way: asyncio.Future[ReadReply] | None = None
         self._asked: Plan
@@ -100,9 +103,8 @@ class Reader:
         for lanes, entries in arrived:
             holding = self._ties.holdings.at(lanes.partition, lanes.epoch)
             if holding is not None and holding.lanes is lanes and not holding.draining:
-                cut = holding.offer(entries)
-                if cut is not None:
-                    self._cut(holding.partition, cut)
+                for wrong in holding.offer(entries):
+                    self._found(holding.partition, wrong)
                 self._ties.holdings.stir(holding)
                 self._ties.holdings.consider(holding)
         for entry in reply.get(self._events_log, ()):
@@ -110,6 +112,11 @@ class Reader:
             event = announcement_of(entry)
             if event is not None:
                 self._heard(event)
+            else:
+                place = (self._events_log.stream, self._events_log.group, entry[0].decode())
+                _log.debug(
+                    "event ignored stream=%s group=%s id=%s: another program or a later version wrote it", *place
+                )
 
     @property
     def _events_log(self) -> GroupSlot:

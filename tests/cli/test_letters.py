@@ -35,7 +35,7 @@ async def test_an_id_that_is_in_several_partitions_names_no_letter(world: World)
 def test_a_reason_that_is_long_is_cut_to_the_room_there_is(width: int) -> None:
     """Lines that are broken by the terminal are no table."""
     kept = Letter(0, b"1700000000000-0", b"customer-42", b"")
-    letter = SetAside(0, "1700000000000-0", "customer-42", b"", {}, 5, "ValueError: " + "far too long " * 9, kept)
+    letter = SetAside(0, "1700000000000-0", "customer-42", b"", 5, "ValueError: " + "far too long " * 9, kept)
     lines, _ = laid_out([letter], COLUMNS, width)
     assert max(line.cell_len for line in lines) <= width
     assert lines[1].plain.endswith("…")

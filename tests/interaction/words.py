@@ -257,19 +257,30 @@ class Words:
                 return f"{me} is Reassigned by {self.generation(slot, seen.generation)}: {_numbers(seen.mine)}"
             case obs.Granted() | obs.HandedBack() | obs.Lost():
                 return f"{me} {_VERBS[type(seen)]} {self._held(slot, seen)}"
-            case obs.Missing():
-                return f"{me} finds partition {seen.partition} Missing"
-            case obs.Gap():
-                return f"{me} finds a Gap in partition {seen.partition}: {seen.count} messages"
-            case obs.Truncation():
-                after, until = (self.message(seen.partition, place.encode()) for place in (seen.after, seen.until))
-                return f"{me} finds a Truncation of partition {seen.partition}: {seen.count} after {after}, to {until}"
+            case obs.Missing() | obs.Gap() | obs.Corrupt() | obs.Truncation():
+                return f"{me} finds {self._loss(seen)}"
             case obs.Congested():
                 return f"{me} is Congested in partition {seen.partition}: {seen.parked} parked, {seen.dead} dead"
             case obs.Stalled():
                 return f"{me} is Stalled by {', '.join(seen.keys)}"
+            case obs.HookFailed():
+                return f"{me} has a hook that failed in partition {seen.partition}: {seen.hook}, {seen.reason}"
+            case obs.Unread():
+                return f"{me} is Unread"
             case _:
                 return f"{me} has {type(seen).__name__} {seen.key}, attempt {seen.attempt}"
+
+    def _loss(self, seen: obs.Loss) -> str:
+        match seen:
+            case obs.Missing():
+                return f"partition {seen.partition} Missing"
+            case obs.Gap():
+                return f"a Gap in partition {seen.partition}: {seen.count} messages"
+            case obs.Corrupt():
+                return f"a Corrupt entry in partition {seen.partition}: {seen.reason}"
+            case obs.Truncation():
+                after, until = (self.message(seen.partition, place.encode()) for place in (seen.after, seen.until))
+                return f"a Truncation of partition {seen.partition}: {seen.count} after {after}, to {until}"
 
     def _held(self, slot: Any, seen: obs.Granted | obs.HandedBack | obs.Lost) -> str:
         epoch = self.epoch(PartitionSlot(slot.stream, seen.partition), slot.group, seen.epoch)

@@ -1,4 +1,4 @@
-"""However a task that uses the library is cancelled, its consumer leaves its group in order and leaves nothing behind."""
+"""However a task that uses the library is cancelled, its consumer leaves its group in order, and nothing is left."""
 
 from __future__ import annotations
 

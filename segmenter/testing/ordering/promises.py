@@ -9,6 +9,7 @@ from functools import cached_property
 from attrs import define, field, frozen
 
 from segmenter.core.command import GroupSlot, PartitionSlot
+from segmenter.core.entries import parts_of
 from segmenter.core.forward import Forward, Forwarded
 from segmenter.core.log import Log
 from segmenter.core.partition import Claim, Claimed, Commit, Committed, PartitionState, Release, Released
@@ -35,8 +36,9 @@ class Account:
         for slot, log in self.logs.items():
             counts: Counter[bytes] = Counter()
             for at, fields in log.entries:
-                counts[fields[1]] += 1
-                named[Place(slot.stream, slot.partition, at.decode())] = f"{fields[1].decode()}/{counts[fields[1]]}"
+                key, _, _ = parts_of(fields)
+                counts[key] += 1
+                named[Place(slot.stream, slot.partition, at.decode())] = f"{key.decode()}/{counts[key]}"
         return named
 
     def name(self, call: Call) -> str:

@@ -12,6 +12,7 @@ from attrs import frozen
 
 from segmenter.core.beats import LEASE_SHARE, Beat, Beaten
 from segmenter.core.command import PartitionSlot
+from segmenter.core.entries import parts_of
 from segmenter.core.group import GroupUpdated, UpdateGroup
 from segmenter.core.invariants import check_group, check_lane, check_trimming
 from segmenter.core.letters import Replay
@@ -72,8 +73,9 @@ def _logs(history: History) -> tuple[list[Entry], list[Entry]]:
             del log[after.log.added :]
         elif added > 0:
             log += [
-                Entry(partition, entry_id.decode(), (fields[1].decode(), int(fields[3])))
+                Entry(partition, entry_id.decode(), (key.decode(), int(data)))
                 for entry_id, fields in after.log.entries[-added:]
+                for key, data, _ in [parts_of(fields)]
             ]
     return [entry for log in standing.values() for entry in log], lost
 

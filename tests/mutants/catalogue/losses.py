@@ -14,6 +14,13 @@ WIRE = "tests/integration/test_wire.py::test_"
 PROBES = "tests/integration/test_probes.py::test_"
 LOSING = "tests/integration/test_losses.py::test_"
 
+ENTRIES, BACKLOG = "segmenter/core/entries.py", "segmenter/core/backlog.py"
+
+
+def corrupt(test: str) -> str:
+    return fundamental("4_corrupt", test)
+
+
 LOSSES = (
     Mutant(
         "log that lost its end, unnoticed",
@@ -68,8 +75,8 @@ LOSSES = (
         "P7",
         "segmenter/runtime/pump.py",
         fundamental("4_loud", "an_idle_consumer_notices_within_a_heartbeat_that_its_stream_is_gone"),
-        "self._standstill.at, self._prober.due_at, lease_until]",
-        "self._standstill.at, lease_until]",
+        "self._driver.member.timer, self._prober.due_at, lease_until]",
+        "self._driver.member.timer, lease_until]",
     ),
     Mutant(
         "command that overtakes a commit of its turn, in Redis",
@@ -176,5 +183,93 @@ LOSSES = (
         f"{WIRE}a_group_of_the_log_that_somebody_destroyed_does_not_matter[redis-8.2]",
         "redis.pcall('XGROUP'",
         "redis.call('XGROUP'",
+    ),
+    Mutant(
+        "fields that are taken by position",
+        "P7",
+        ENTRIES,
+        corrupt("a_message_of_another_program_is_taken_by_the_names_of_its_fields"),
+        "if k == KEY and d == DATA]",
+        "]",
+    ),
+    Mutant(
+        "corrupt entry that counts as settled before its consumer stops",
+        "P7 INV-4",
+        BACKLOG,
+        core("entries", "a_hold_ends_at_the_first_corrupt_entry"),
+        "        return self.lenient\n",
+        "        return True\n",
+    ),
+    Mutant(
+        "partition that is read on behind the corrupt entry where it stops",
+        "P7",
+        "segmenter/core/reading.py",
+        core("entries", "a_hold_ends_at_the_first_corrupt_entry"),
+        "lanes.backlog.corrupt is not None or ",
+        "",
+    ),
+    Mutant(
+        "consumer that stops at a corrupt entry before it has come there",
+        "P7",
+        "segmenter/runtime/holding.py",
+        corrupt("all_before_a_corrupt_entry_is_handled_and_stored_and_a_restart_stops_there_again"),
+        "if backlog.corrupt and not backlog.count and self.at_rest",
+        "if backlog.corrupt",
+    ),
+    Mutant(
+        "consumer that stops at a corrupt entry without handing over",
+        "P8",
+        "segmenter/runtime/pump.py",
+        corrupt("what_is_settled_in_other_partitions_is_stored_and_they_move_at_once"),
+        "self.leave(drain=self._holdings.offered is not None)",
+        "self.end(self.failure)",
+    ),
+    Mutant(
+        "corrupt entry that is passed over, and nothing of it stored",
+        "P7",
+        "segmenter/core/lanes.py",
+        corrupt("it_is_stored_that_an_entry_is_passed_over_though_nothing_is_acknowledged"),
+        "            self._link_run()\n            self.changed()\n",
+        "            self._link_run()\n",
+    ),
+    Mutant(
+        "corrupt entry that overtakes what is in hand",
+        "P4 INV-4",
+        "segmenter/core/lanes.py",
+        core("entries", "a_corrupt_entry_that_comes_while_a_run_is_in_hand_is_passed_in_its_turn"),
+        "            self._link_run()\n            self.changed()\n",
+        "            self.changed()\n",
+    ),
+    Mutant(
+        "corrupt entry that every owner is told of",
+        "P7",
+        BACKLOG,
+        core("entries", "nobody_is_told_of_what_a_former_owner_had_settled"),
+        "None if mark.finished(ordinal) else ",
+        "",
+    ),
+    Mutant(
+        "headers of another program that are handed out",
+        "P7",
+        ENTRIES,
+        core("entries", "headers_of_another_program_are_told_by_name"),
+        "isinstance(found, dict) and all(",
+        "isinstance(found, dict) or all(",
+    ),
+    Mutant(
+        "event of another program that ends those who read it",
+        "P7",
+        "segmenter/core/events.py",
+        corrupt("a_foreign_event_of_a_group_is_ignored"),
+        "except (KeyError, ValueError):",
+        "except AssertionError:",
+    ),
+    Mutant(
+        "event of a partition that is not there",
+        "P7",
+        "segmenter/core/machine.py",
+        corrupt("a_foreign_event_of_a_group_is_ignored"),
+        "case Freed(partition, epoch) if partition < len(self.member.holds):",
+        "case Freed(partition, epoch):",
     ),
 )
