@@ -254,7 +254,7 @@ def test_a_hook_of_blocking_code_gets_a_thread_while_handlers_have_all_of_theirs
 @virtually
 async def test_a_lifespan_that_never_comes_up_is_told_by_name(world: World) -> None:
     """No public report: a start-up that hangs looks like one that takes its time."""
-    shop = await Shop(world).open()
+    await Shop(world).open()
 
     @asynccontextmanager
     async def connect(_worker: Worker) -> AsyncIterator[None]:
@@ -296,7 +296,7 @@ async def test_a_lifespan_that_does_not_go_down_is_told_when_everything_was_hand
 @virtually
 async def test_a_worker_that_is_stopped_while_its_lifespan_comes_up_ends_at_once(world: World) -> None:
     """A pod that is replaced during a slow start is killed otherwise."""
-    shop = await Shop(world).open()
+    await Shop(world).open()
     left = False
 
     @asynccontextmanager

@@ -44,8 +44,8 @@ USER_CODE = (
         "P8",
         SLOT_LOOP,
         HANDLERS + "a_cancellation_left_behind_in_a_task_meets_no_other_message",
-        "slot.task.cancelling() or copy_context() != self.context:\n                slot.spent = True\n                r",
-        "copy_context() != self.context:\n                slot.spent = True\n                r",
+        "slot.task.cancelling() or copy_context() != self.context:\n                slot.spent",
+        "copy_context() != self.context:\n                slot.spent",
     ),
     Mutant(
         "time limit that runs while a message waits for a thread",
