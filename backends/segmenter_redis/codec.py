@@ -10,10 +10,13 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
+from attrs import evolve
+
 from segmenter.core import beats, creation, forward, group, layout, letters, partition, retention, survey
 from segmenter.core.beats import Beat
 from segmenter.core.command import Command, Entry, Gone, GroupSlot, PartitionSlot, Read, ReadReply
 from segmenter.core.creation import CreateLane, CreatePartition, DropLane, DropPartition
+from segmenter.core.delays import delays_left
 from segmenter.core.events import LIMIT_EVENTS
 from segmenter.core.forward import Forward
 from segmenter.core.group import Announce, DropGroup, GroupState, LoadGroup, UpdateGroup
@@ -261,7 +264,7 @@ def _names(raw: Iterable[bytes]) -> tuple[str, ...]:
     return tuple(sorted([name.decode() for name in raw]))
 
 
-LANE_WIDTH = 11  # items of each lane in a survey
+LANE_WIDTH = 12  # items of each lane in a survey
 
 
 def _lane_views(raw: Raw) -> tuple[survey.LaneView, ...]:
@@ -271,8 +274,14 @@ def _lane_views(raw: Raw) -> tuple[survey.LaneView, ...]:
 
 
 def _lane_view(group: bytes, owner: bytes, epoch: bytes, *rest: Any) -> survey.LaneView:
-    progress, oldest, parked, dead = progress_from(*rest[:5]), *rest[5:]
+    progress, oldest, parked, dead = progress_from(*rest[:6]), *rest[6:]
     return survey.LaneView(group.decode(), *_hold((owner, epoch)), progress, oldest, int(parked), int(dead))
+
+
+def _progress_left(raw: Raw) -> partition.Progress:
+    """Progress, and how many milliseconds ago its delays were stored."""
+    progress = progress_from(*raw[:6])
+    return evolve(progress, delays=delays_left(progress.delays, int(raw[6])))
 
 
 def _scores(raw: Raw) -> dict[str, int]:
@@ -295,8 +304,8 @@ REPLIES: Mapping[bytes, Callable[[Raw], object]] = {
     b"Dropped": lambda raw: creation.Dropped(),
     # ownership
     b"Claimed": lambda raw: partition.Claimed(
-        *(int(raw[0]), progress_from(*raw[1:6]), raw[6], int(raw[7]), int(raw[8]), raw[9].decode()),
-        *(int(raw[10]), int(raw[11]), summary_from(raw[12], raw[13:])),
+        *(int(raw[0]), _progress_left(raw[1:8]), raw[8], int(raw[9]), int(raw[10]), raw[11].decode()),
+        *(int(raw[12]), int(raw[13]), summary_from(raw[14], raw[15:])),
     ),
     b"Held": lambda raw: partition.Held(raw[0].decode(), int(raw[1])),
     b"Changed": lambda raw: partition.Changed(*_hold(raw)),

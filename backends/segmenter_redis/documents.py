@@ -107,14 +107,16 @@ def _decode(body: bytes) -> dict[str, Any]:
 # --- progress -------------------------------------------------------------------------------------------------------
 
 
-def progress_parts(progress: Progress) -> tuple[bytes, int, bytes, bytes, int]:
-    """Return offset, read, ranges as ``3-5,8-9``, attempts as ``3-1``, and the one that is tried: short and cheap."""
-    return progress.offset, progress.read, _pairs(progress.ranges), _pairs(progress.attempts), progress.trying
+def progress_parts(progress: Progress) -> tuple[bytes, int, bytes, bytes, int, bytes]:
+    """Return offset, read, ranges as ``3-5,8-9``, attempts as ``3-1``, trying, delays as ``3-60000``: short, cheap."""
+    it = progress
+    return it.offset, it.read, _pairs(it.ranges), _pairs(it.attempts), it.trying, _pairs(it.delays)
 
 
-def progress_from(offset: bytes, read: bytes, ranges: bytes, attempts: bytes, trying: bytes) -> Progress:
-    """Return the progress that was stored."""
-    return Progress(offset, int(read), _pairs_from(ranges), _pairs_from(attempts), int(trying))
+def progress_from(offset: bytes, read: bytes, ranges: bytes, attempts: bytes, trying: bytes, delays: bytes) -> Progress:
+    """Return the progress that was stored; the delays may stand behind the time at which that was."""
+    delays = delays.rpartition(b" ")[2]
+    return Progress(offset, int(read), _pairs_from(ranges), _pairs_from(attempts), int(trying), _pairs_from(delays))
 
 
 def _pairs(pairs: tuple[tuple[int, int], ...]) -> bytes:

@@ -33,7 +33,7 @@ from segmenter_redis.packing import Arguments
 __all__ = ["Ends", "Found", "Question", "decode_probes", "encode_probes"]
 
 LONG_BYTES = 1_024  # of the first and the last entry of a log together: more are not fetched again and again
-_LANE = ("owner", "epoch", "history", "offset", "read", "ranges", "attempts", "trying")
+_LANE = ("owner", "epoch", "history", "offset", "read", "ranges", "attempts", "trying", "delays")
 _QUERIES = 6  # of each lane, and one more where the ends of its log are known
 _ABOUT_HISTORY = ("INFO", "replication")
 _HISTORY = re.compile(rb"master_replid:(\w+)")
@@ -125,14 +125,15 @@ def _found(question: Question, history: bytes, answers: Sequence[Any]) -> Found:
 
 def _reply(history: bytes, ends: Ends, meta: Any, lane: Any, parked: int, dead: int, requests: Any) -> Probed | Gone:
     incarnation, _ = meta
-    owner, epoch, claimed_in, offset, read, ranges, attempts, trying = lane
+    owner, epoch, claimed_in, offset, read, ranges, attempts, trying, delays = lane
     if incarnation is None or offset is None:
         return Gone()
     return Probed(
         owner.decode() or None,
         int(epoch),
         claimed_in == history,
-        progress_from(offset, read, ranges, attempts, b"-1" if trying is None else trying),  # older lanes lack it
+        # Older lanes lack the last two.
+        progress_from(offset, read, ranges, attempts, b"-1" if trying is None else trying, delays or b""),
         *(ends.last, ends.first, ends.added),
         incarnation.decode(),
         *(parked, dead, requests_from([item for pair in _map(requests).items() for item in pair])),

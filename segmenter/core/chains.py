@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from heapq import heappop, heappush
 
+from segmenter.core.delays import Delays, delays_until, due_times
 from segmenter.core.message import DELAYED, FORWARDED, HELD, READY, STALE, STARTED, Message
 
 __all__ = ["Chains"]
@@ -21,9 +23,10 @@ __all__ = ["Chains"]
 class Chains:
     """The chains of one partition. They hold something exactly while something linked is not settled."""
 
-    __slots__ = ("_delayed", "_fresh", "_left", "_ready", "started", "tails")
+    __slots__ = ("_delayed", "_fresh", "_left", "_ready", "inherited", "started", "tails")
 
-    def __init__(self) -> None:
+    def __init__(self, delays: Delays, now: float) -> None:
+        self.inherited = due_times(delays, now)  # of messages that a former owner delayed, until it is their turn
         self.started: dict[Message, float] = {}  # handed out -> when, oldest first
         self.tails: dict[bytes, Message] = {}  # key -> the last of its chain
         self._fresh: deque[Message] = deque()
@@ -81,6 +84,14 @@ class Chains:
             self.replace(after, after.attempt)._state = HELD
         return again
 
+    def again(self, message: Message, until: float | None) -> None:
+        """Put the next delivery in the place of a message; it may start at once, or later."""
+        again = self.replace(message, message.attempt + 1)
+        if until is None:
+            self.make_ready(again)
+        else:
+            self.delay(again, until)
+
     def send_off(self, message: Message) -> None:
         """A message is left to what is sent in its place: its time does not run out meanwhile."""
         message._state = FORWARDED
@@ -121,6 +132,21 @@ class Chains:
         """A message may start later."""
         message._state = DELAYED
         heappush(self._delayed, (until, message.ordinal, message))
+
+    def delay_inherited(self, message: Message, now: float) -> bool:
+        """Delay a message whose turn it is if a former owner did, and the delay is not over; return whether it is."""
+        until = self.inherited.pop(message.ordinal, now)
+        if until <= now:
+            return False
+        self.delay(message, until)
+        return True
+
+    def delays(self, clock: Callable[[], float]) -> Delays:
+        """How long messages still wait for their next attempt."""
+        if not (self._delayed or self.inherited):
+            return ()
+        delayed = [(ordinal, until) for until, ordinal, message in self._delayed if message._state == DELAYED]
+        return delays_until([*self.inherited.items(), *delayed], clock())
 
     def wake(self, now: float) -> None:
         """Those whose time has come may start."""

@@ -104,6 +104,8 @@ def what_is_left(grant: Claimed) -> Progress:
     read, end = (grant.first if gap else progress.read), grant.added
     spans = [(max(start, read), min(beyond, end)) for start, beyond in progress.ranges]
     ranges = tuple([span for span in spans if span[0] < span[1]])
-    attempts = [(ordinal, count) for ordinal, count in progress.attempts if ordinal < end]
-    left = [(ordinal, count) for ordinal, count in attempts if not gap or ordinal >= read]
-    return Progress(progress.offset, read, ranges, tuple(left))
+
+    def left(pairs: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], ...]:
+        return tuple([pair for pair in pairs if pair[0] < end and not (gap and pair[0] < read)])
+
+    return Progress(progress.offset, read, ranges, left(progress.attempts), delays=left(progress.delays))

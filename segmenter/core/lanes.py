@@ -62,7 +62,7 @@ class KeyLanes:
         self._closed: Callable[[Message], ConsumerError] | None = None
         self._mark, self._attempts = Watermark(progress), dict(progress.attempts)
         self._changes = 0  # of the progress, but for what the watermark shows
-        self._run, self.chains = Run(), Chains()
+        self._run, self.chains = Run(), Chains(progress.delays, clock())
         self._batch = 0
         self._taken_up: set[int] = set()  # ordinals of parked messages that are being handled once more
 
@@ -133,6 +133,7 @@ class KeyLanes:
         """Have parked letters taken back that nobody will handle."""
         for letter in letters:
             self._attempts.pop(letter.ordinal, None)
+            self.chains.inherited.pop(letter.ordinal, None)
             self.parking.unpark(letter.place)
 
     def changed(self) -> None:
@@ -172,9 +173,8 @@ class KeyLanes:
     @property
     def _plain(self) -> bool:
         """Whether nothing is in hand, and nothing of what arrived needs a closer look, as it mostly is."""
-        if self._run.messages or not self.backlog.entries or self.chains.tails or self._attempts:
-            return False
-        return self.backlog.first >= self._mark.inherited
+        busy = self._run.messages or not self.backlog.entries or self.chains.tails or self._attempts
+        return not busy and self.backlog.first >= self._mark.inherited
 
     def _take_batch(self, limit: int) -> list[Message]:
         chains, now, batch, taken = self.chains, self._clock(), self._batch, list[Message]()
@@ -195,9 +195,12 @@ class KeyLanes:
             if message is None or message._state == STALE:
                 continue
             before = message._before
-            if before is None or (whole_batch and before._state == STARTED and before.batch == self._batch):
+            if before is not None and not (whole_batch and before._state == STARTED and before.batch == self._batch):
+                message._state = HELD
+            elif chains.inherited and chains.delay_inherited(message, self._clock()):
+                self.changed()
+            else:
                 return message
-            message._state = HELD
         return None
 
     def _next_alone(self) -> Message | None:
@@ -300,8 +303,9 @@ class KeyLanes:
     def _count(self, message: Message, *, still_parked: bool = False) -> None:
         ordinal = message.ordinal
         self._changes += 1
-        if self._attempts:
+        if self._attempts or self.chains.inherited:
             self._attempts.pop(ordinal, None)
+            self.chains.inherited.pop(ordinal, None)
         if ordinal == self.caution.trying:
             self.caution.tried()
         if ordinal in self._taken_up:
@@ -359,11 +363,7 @@ class KeyLanes:
         self._attempts[message.ordinal] = message.attempt
         if message.ordinal == self.caution.trying:
             self.caution.tried()
-        again = self.chains.replace(message, message.attempt + 1)
-        if delay_s > 0:
-            self.chains.delay(again, self._clock() + delay_s)
-        else:
-            self.chains.make_ready(again)
+        self.chains.again(message, self._clock() + delay_s if delay_s > 0 else None)
         self.changed()
 
     def take_back_before(self, handed_out: float) -> list[Message]:
@@ -397,4 +397,5 @@ class KeyLanes:
     def progress(self, also: Iterable[int] = ()) -> Progress:
         """What to store now, or what it will be when some more ordinals are settled."""
         self._told = False
-        return Progress(*self.mark.reached(also), tuple(sorted(self._attempts.items())), self.caution.trying)
+        attempts, delays = tuple(sorted(self._attempts.items())), self.chains.delays(self._clock)
+        return Progress(*self.mark.reached(also), attempts, self.caution.trying, delays)

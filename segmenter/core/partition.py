@@ -17,6 +17,7 @@ from attrs import evolve, field, frozen
 
 from segmenter.core.aside import NO_MOVES, Aside, Moves, Request, Summary
 from segmenter.core.command import Command, Gone, PartitionSlot
+from segmenter.core.delays import Delays, delays_left
 from segmenter.core.log import START, Log, Producer, format_position, parse_position
 
 __all__ = [
@@ -52,7 +53,8 @@ class Progress:
 
     Everything before ordinal ``read`` is settled, and ``offset`` is the id of the last of it. ``ranges`` were settled
     ahead of it, out of order; ``attempts`` counts the deliveries of messages that have been given back. ``trying`` is
-    the ordinal of a message that is handled alone, since something before it may have killed its process.
+    the ordinal of a message that is handled alone, since something before it may have killed its process. ``delays``
+    says how long, from the moment at which the progress was taken, messages wait for their next attempt.
     """
 
     offset: bytes = START
@@ -60,6 +62,7 @@ class Progress:
     ranges: Ranges = ()
     attempts: tuple[tuple[int, int], ...] = ()  # (ordinal, deliveries so far)
     trying: int = NOT_TRYING
+    delays: Delays = ()
 
     def tried(self) -> Progress:
         """Return it with an attempt of the message that was being tried, which did not come to an end."""
@@ -84,6 +87,7 @@ class Lane:
     unclean: int = 0  # how often an owner ended without saying what became of the messages in its hands ...
     horizon: int = 0  # ... all of which were below this ordinal, or being redriven; what is past is forgotten
     aside: Aside = Aside()
+    delayed_at_us: int = 0  # the server's time when the delays of the progress were stored; 0 where there are none
 
     def suspected(self, log: Log, window: int) -> Lane:
         """Return it after an unclean end: one of the messages that were in flight may have been the cause of it."""
@@ -95,7 +99,14 @@ class Lane:
     def clear_of_what_comes(self, log: Log) -> Lane:
         """Return it with nothing parked where messages will be: a log that has lost its end counts on from less."""
         aside = self.aside.clear_of(log.added)
-        return self if aside is self.aside else evolve(self, aside=aside, progress=evolve(self.progress, attempts=()))
+        if aside is self.aside:
+            return self
+        return evolve(self, aside=aside, progress=evolve(self.progress, attempts=(), delays=()), delayed_at_us=0)
+
+    def progress_at(self, now_us: int) -> Progress:
+        """Return the progress with what is left of its delays."""
+        elapsed_ms = (now_us - self.delayed_at_us) // 1000
+        return evolve(self.progress, delays=delays_left(self.progress.delays, elapsed_ms))
 
 
 @frozen
@@ -188,7 +199,7 @@ class Claim(Command[PartitionState, Claimed | Held | Changed | Behind | Gone]):
         if state is None or lane is None:
             return state, Gone()
         if lane.claim == self.claim:
-            return self._granted(state, lane)
+            return self._granted(state, lane, now_us)
         if lane.generation > self.generation:
             return state, Behind(lane.generation)
         if lane.epoch != self.if_epoch:
@@ -207,14 +218,16 @@ class Claim(Command[PartitionState, Claimed | Held | Changed | Behind | Gone]):
             history=state.history,
             number=0,
         )
-        return self._granted(state, lane)
+        return self._granted(state, lane, now_us)
 
-    def _granted(self, state: PartitionState, lane: Lane) -> tuple[PartitionState, Claimed]:
+    def _granted(self, state: PartitionState, lane: Lane, now_us: int) -> tuple[PartitionState, Claimed]:
         log, lane = state.log, lane.clear_of_what_comes(state.log)
+        progress = lane.progress_at(now_us)
+        lane = evolve(lane, delayed_at_us=min(lane.delayed_at_us, now_us))  # a clock that was set back counts anew
         end = format_position(log.last)
         bounds = (end, log.first_ordinal, log.added)
         suspicion = (lane.unclean, lane.horizon)
-        claimed = Claimed(lane.epoch, lane.progress, *bounds, state.incarnation, *suspicion, lane.aside.summary)
+        claimed = Claimed(lane.epoch, progress, *bounds, state.incarnation, *suspicion, lane.aside.summary)
         return state.with_lane(self.group, lane), claimed
 
 
@@ -250,7 +263,7 @@ CommitReply = Committed | Fenced | RolledBack | Truncated | Gone
 
 
 def settle(
-    state: PartitionState, lane: Lane, number: int, progress: Progress, moves: Moves
+    state: PartitionState, lane: Lane, number: int, progress: Progress, moves: Moves, now_us: int
 ) -> tuple[Lane, CommitReply]:
     """The law shared by Commit and Release, once the lane is known to be the caller's."""
     if lane.history != state.history:
@@ -262,7 +275,8 @@ def settle(
     aside = lane.aside.moved(moves)
     suspicious = progress.read < lane.horizon or aside.requests
     unclean, horizon = (lane.unclean, lane.horizon) if suspicious else (0, 0)
-    return evolve(lane, number=number, progress=progress, unclean=unclean, horizon=horizon, aside=aside), Committed()
+    lane = evolve(lane, number=number, progress=progress, unclean=unclean, horizon=horizon, aside=aside)
+    return evolve(lane, delayed_at_us=now_us if progress.delays else 0), Committed()
 
 
 @frozen
@@ -283,7 +297,7 @@ class Commit(Command[PartitionState, CommitReply]):
             return state, Gone()
         if (lane.owner, lane.epoch) != (self.member, self.epoch):
             return state, Fenced(lane.owner, lane.epoch)
-        lane, reply = settle(state, lane, self.number, self.progress, self.moves)
+        lane, reply = settle(state, lane, self.number, self.progress, self.moves, now_us)
         return state.with_lane(self.group, lane), reply
 
 
@@ -322,7 +336,7 @@ class Release(Command[PartitionState, Released | Fenced | Gone]):
         if lane.epoch != self.epoch or lane.owner not in (None, self.member, self.evict):
             return state, Fenced(lane.owner, lane.epoch)
         if lane.owner == self.member:
-            lane, _ = settle(state, lane, self.number, self.progress, self.moves)
+            lane, _ = settle(state, lane, self.number, self.progress, self.moves, now_us)
         if self.window:
             lane = lane.suspected(state.log, self.window)
         if self.start:
@@ -336,7 +350,7 @@ def _moved_to(progress: Progress, lane: Lane, log: Log) -> Lane:
     """What is parked and in the log from there on will be read once more."""
     again = {entry_id for entry_id, _ in log.after(progress.offset, len(log.entries))}
     aside = lane.aside.without_parked(again).clear_of(progress.read)
-    return evolve(lane, progress=progress, unclean=0, horizon=0, aside=aside)
+    return evolve(lane, progress=progress, unclean=0, horizon=0, aside=aside, delayed_at_us=0)
 
 
 @frozen

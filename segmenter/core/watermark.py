@@ -25,9 +25,9 @@ class Watermark:
     def __init__(self, progress: Progress) -> None:
         self.read = progress.read
         self.offset = progress.offset
-        self.inherited = (
-            progress.ranges[-1][1] if progress.ranges else 0
-        )  # none from here on was finished before it came
+        finished = progress.ranges[-1][1] if progress.ranges else 0
+        delayed = progress.delays[-1][0] + 1 if progress.delays else 0
+        self.inherited = max(finished, delayed)  # none from here on was finished or delayed before it came
         self._ahead = RangeSet(progress.ranges)
         self._ids: deque[bytes] = deque()  # of the ordinals from ``read`` on that are in hand
 

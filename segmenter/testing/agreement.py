@@ -20,17 +20,18 @@ from segmenter.core.creation import CreateLane, CreatePartition, DropPartition
 from segmenter.core.group import GroupData, LoadGroup
 from segmenter.core.layout import LoadStream
 from segmenter.core.log import START, Producer
-from segmenter.core.partition import PartitionState, Probe, Probed
+from segmenter.core.partition import Claimed, Lane, PartitionState, Probe, Probed
 from segmenter.core.survey import SurveyGroup, SurveyPartition
 from segmenter.port import Backend
 
-__all__ = ["Law", "OverPort", "Terms", "World", "canonical", "mapped"]
+__all__ = ["HOUR_MS", "Law", "OverPort", "Terms", "World", "canonical", "mapped"]
 
 R = TypeVar("R")
 
 STAMP = 10**12  # what a clock made is above it; what a test chooses is below
 STAMPED_ID = re.compile(rb"\d{13,}-\d+")
 STAMPED_NUMBER = re.compile(rb"\d{13,}")
+HOUR_MS = 3_600_000  # what a claim says of delays is compared to the hour
 LIMIT_ENTRIES = 2_000  # of one log that are compared
 
 
@@ -79,8 +80,7 @@ def mapped(value: Any, leaf: Callable[[object], object]) -> Any:
     """The same value with ``leaf`` applied to all that is not made of other things."""
     kind: Any = value.__class__
     if attrs.has(kind):
-        if isinstance(value, Producer):
-            value = evolve(value, seen_ms=0)
+        value = timeless(value)
         return kind(**{name: mapped(getattr(value, name), leaf) for name in attrs.fields_dict(kind)})
     if kind is dict:
         return {key: mapped(value[key], leaf) for key in sorted(value)}
@@ -89,6 +89,20 @@ def mapped(value: Any, leaf: Callable[[object], object]) -> Any:
     if kind in (list, tuple):
         return tuple(mapped(item, leaf) for item in value)
     return leaf(value)
+
+
+def timeless(value: Any) -> Any:
+    """Return the same value without the times by which the two worlds differ."""
+    match value:
+        case Producer():
+            return evolve(value, seen_ms=0)
+        case Lane():
+            return evolve(value, delayed_at_us=min(value.delayed_at_us, 1))
+        case Claimed() if value.progress.delays:  # some of each has passed, and less than an hour
+            delays = [(ordinal, -(-delay_ms // HOUR_MS) * HOUR_MS) for ordinal, delay_ms in value.progress.delays]
+            return evolve(value, progress=evolve(value.progress, delays=tuple(delays)))
+        case _:
+            return value
 
 
 def canonical(value: Any, terms: Terms) -> Any:

@@ -8,11 +8,13 @@ from segmenter.core import group as groups
 from segmenter.core.aside import Letter
 from segmenter.core.group import GroupEvent
 from segmenter.core.log import Record
+from segmenter.testing.agreement import HOUR_MS
 
 __all__ = [
     "ATTEMPTS",
     "BEYOND",
     "CALLERS",
+    "DELAYS",
     "EVENTS",
     "EVICTED",
     "GROUPS",
@@ -42,6 +44,9 @@ SELDOM = st.sampled_from([False] * 19 + [True])
 Ranges = tuple[tuple[int, int], ...]
 PAIRS: st.SearchStrategy[Ranges] = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), max_size=2).map(tuple)
 ATTEMPTS = st.dictionaries(st.integers(-3, 9), st.integers(1, 9), max_size=2).map(lambda counts: sorted(counts.items()))
+DELAYS = st.dictionaries(st.integers(-3, 9), st.integers(1, 9), max_size=2).map(
+    lambda hours: tuple(sorted((ordinal, count * HOUR_MS) for ordinal, count in hours.items()))
+)
 TRYING = st.sampled_from([-1, -1, 0, 2, 9, -2])
 WINDOWS = st.sampled_from([0, 0, 3, 100])
 RECORDS = st.builds(

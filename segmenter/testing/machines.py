@@ -34,6 +34,7 @@ from segmenter.testing.draws import (
     ATTEMPTS,
     BEYOND,
     CALLERS,
+    DELAYS,
     EVENTS,
     EVICTED,
     GROUPS,
@@ -150,10 +151,10 @@ class PartitionsAgree(Agreement):
         first = state.log.first_ordinal if state else 0
         places = [(b"0-0", 0), (BEYOND, 9), *((at, first + n + 1) for n, at in enumerate(self.ids(slot)))]
 
-        def build(place: tuple[bytes, int], ranges: Any, attempts: Any, trying: int) -> Progress:
-            return Progress(*place, ranges, tuple(attempts), trying)
+        def build(place: tuple[bytes, int], ranges: Any, attempts: Any, trying: int, delays: Any) -> Progress:
+            return Progress(*place, ranges, tuple(attempts), trying, delays)
 
-        return st.builds(build, st.sampled_from(places), PAIRS, ATTEMPTS, TRYING)
+        return st.builds(build, st.sampled_from(places), PAIRS, ATTEMPTS, TRYING, DELAYS)
 
     def moves(self, slot: PartitionSlot, group: str) -> st.SearchStrategy[Moves]:
         """Something to set aside, mostly; and something of what is, to take back."""
@@ -211,7 +212,7 @@ class LanesAgree(PartitionsAgree):
         slot = self.slot(number)
         lane = self.own(slot, group)
         owner, moves = lane.owner or "nobody", data.draw(self.moves(slot, group))
-        progress = Progress(attempts=tuple(data.draw(ATTEMPTS)), trying=data.draw(TRYING))
+        progress = Progress(attempts=tuple(data.draw(ATTEMPTS)), trying=data.draw(TRYING), delays=data.draw(DELAYS))
         self.ask(Commit(slot, group, owner, lane.epoch, lane.number + 1, progress, moves))
         if then == "is taken over":
             self.ask(Claim(slot, group, "an heir", lane.generation, lane.epoch, self.fresh(), evict=owner))

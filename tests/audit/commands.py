@@ -36,7 +36,7 @@ Decoder = Callable[[Slot, Words], Command[Any, Any]]
 
 _KEY = re.compile(r"\{(?P<namespace>[^:}]+):(?P<stream>[^:}]+)(?::(?P<partition>\d+))?\}:(?:group:(?P<group>[^:]+):)?")
 _THERE = 6  # where the keys of the other partition begin, if there is one
-_PROGRESS = slice(4, 9)  # of a commit, behind group, member, epoch and number
+_PROGRESS = slice(4, 10)  # of a commit, behind group, member, epoch and number
 
 
 def command_of(script: str, keys: Words, args: Words) -> Command[Any, Any]:
@@ -89,12 +89,12 @@ def _claim(slot: Slot, args: Words) -> Claim:
 
 
 def _commit(slot: Slot, args: Words) -> Commit:
-    return Commit(slot, *_lane(args), _moves(args[9:]))
+    return Commit(slot, *_lane(args), _moves(args[10:]))
 
 
 def _release(slot: Slot, args: Words) -> Release:
-    evict, start, window = args[9:12]
-    return Release(slot, *_lane(args), evict.decode() or None, start, _moves(args[12:]), int(window))
+    evict, start, window = args[10:13]
+    return Release(slot, *_lane(args), evict.decode() or None, start, _moves(args[13:]), int(window))
 
 
 def _lane(args: Words) -> tuple[str, str, int, int, Progress]:
@@ -131,9 +131,9 @@ def _records(words: Words, width: int) -> Records:
 
 
 def _forward(crossing: Crossing, args: Words) -> Forward:
-    capacity, layout, overflow, width = args[9:13]
+    capacity, layout, overflow, width = args[10:14]
     about: Any = (int(capacity), int(layout), overflow.decode())
-    return Forward(crossing, Commit(crossing.here, *_lane(args)), _records(args[13:], int(width)), *about)
+    return Forward(crossing, Commit(crossing.here, *_lane(args)), _records(args[14:], int(width)), *about)
 
 
 def _trim(slot: Slot, args: Words) -> Trim:

@@ -31,7 +31,7 @@ NAMES = st.from_regex(r"[A-Za-z0-9._-]{1,20}", fullmatch=True)
 COUNTS = st.integers(0, 2**53 - 1)
 PAIRS = st.lists(st.tuples(COUNTS, COUNTS), max_size=5).map(tuple)
 TRIED = st.lists(st.tuples(st.integers(-(2**53), 2**53), COUNTS), max_size=5).map(tuple)  # after a loss, below zero too
-PROGRESS = st.builds(Progress, offset=st.just(b"1-2"), read=COUNTS, ranges=PAIRS, attempts=TRIED)
+PROGRESS = st.builds(Progress, offset=st.just(b"1-2"), read=COUNTS, ranges=PAIRS, attempts=TRIED, delays=TRIED)
 CONFIGS = st.builds(StreamConfig, NAMES, COUNTS, COUNTS, NAMES, hash_name=NAMES, layout=COUNTS)
 ASSIGNMENTS = st.lists(st.none() | NAMES, min_size=1, max_size=9)
 
@@ -67,8 +67,9 @@ def test_a_configuration_comes_back_as_it_was(config: StreamConfig) -> None:
 
 @given(PROGRESS)
 def test_progress_comes_back_as_it_was(progress: Progress) -> None:
-    offset, read, ranges, attempts, trying = progress_parts(progress)
-    assert progress_from(offset, b"%d" % read, ranges, attempts, b"%d" % trying) == progress
+    offset, read, ranges, attempts, trying, delays = progress_parts(progress)
+    for stored in (delays, b"1700000000000000 " + delays):
+        assert progress_from(offset, b"%d" % read, ranges, attempts, b"%d" % trying, stored) == progress
 
 
 def test_what_a_later_version_stored_is_refused() -> None:
@@ -113,7 +114,7 @@ NO_LOG = ResponseError("no such key")
 NO_INFO = NoPermissionError("this user has no permissions to run the 'info' command")
 REPLICATION = b"# Replication\r\nrole:master\r\nmaster_replid:abc12\r\nmaster_replid2:0000\r\n"
 QUESTION = Question(Probe(SLOT, "g"))
-LANE = [b"c-1", b"17", b"abc12", b"6-9", b"8", b"9-10", b"", b"-1"]
+LANE = [b"c-1", b"17", b"abc12", b"6-9", b"8", b"9-10", b"", b"-1", b""]
 
 
 def probed(log: Any = LOG, meta: Any = (b"x", b"2"), lane: Any = LANE, replication: Any = REPLICATION) -> Probed | Gone:
@@ -131,11 +132,11 @@ def test_a_probe_tells_the_same_in_both_versions_of_the_protocol() -> None:
 
 
 def test_a_probe_finds_that_a_partition_its_lane_or_its_log_is_gone() -> None:
-    assert probed(meta=(None, None)) == probed(lane=[None] * 8) == probed(log=NO_LOG) == Gone()
+    assert probed(meta=(None, None)) == probed(lane=[None] * 9) == probed(log=NO_LOG) == Gone()
 
 
 def test_in_format_1_there_is_no_log_before_the_first_message() -> None:
-    reply = probed(log=NO_LOG, meta=(b"x", b"1"), lane=[b"", b"0", b"abc12", b"0-0", b"0", b"", b"", None])
+    reply = probed(log=NO_LOG, meta=(b"x", b"1"), lane=[b"", b"0", b"abc12", b"0-0", b"0", b"", b"", None, None])
     assert reply == Probed(None, 0, True, Progress(), b"0-0", 0, 0, "x", 3, 1, (ONE_KEY,))
 
 
@@ -174,7 +175,7 @@ def test_a_log_is_looked_at_before_its_lane() -> None:
 
 KNOWN = Ends(b"7-1", 5, 9)
 GROUP = {b"name": b"g", b"entries-read": 9, b"lag": 0}
-SETTLED = [*LANE[:3], b"7-1", b"9", b"", b"", b"-1"]
+SETTLED = [*LANE[:3], b"7-1", b"9", b"", b"", b"-1", b""]
 LONG = {**LOG, b"last-entry": [b"6-0", [b"k", b"k", b"d", b"x" * 2_000]]}
 
 

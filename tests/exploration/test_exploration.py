@@ -78,9 +78,9 @@ def test_the_same_bounds_give_the_same_graph() -> None:
 # --- what the explorer finds ------------------------------------------------------------------------------------------
 
 
-def _unfenced(commit: Commit, state: PartitionState, _now_us: int) -> tuple[PartitionState, CommitReply]:
+def _unfenced(commit: Commit, state: PartitionState, now_us: int) -> tuple[PartitionState, CommitReply]:
     lane = state.lanes[commit.group]
-    lane, reply = settle(state, lane, lane.number + commit.number, commit.progress, commit.moves)
+    lane, reply = settle(state, lane, lane.number + commit.number, commit.progress, commit.moves, now_us)
     return state.with_lane(commit.group, lane), reply
 
 

@@ -137,8 +137,9 @@ def _producer(packed: bytes) -> Producer:
 
 def _lane(lanes: dict[str, bytes], group: str, aside: Aside) -> Lane:
     it = {name.removeprefix(f"{group}:"): value for name, value in lanes.items() if name.startswith(f"{group}:")}
+    delays = it.get("delays", b"")
     return Lane(
-        progress=progress_from(it["offset"], it["read"], it["ranges"], it["attempts"], it["trying"]),
+        progress=progress_from(it["offset"], it["read"], it["ranges"], it["attempts"], it["trying"], delays),
         owner=it["owner"].decode() or None,
         epoch=int(it["epoch"]),
         generation=int(it["generation"]),
@@ -148,4 +149,5 @@ def _lane(lanes: dict[str, bytes], group: str, aside: Aside) -> Lane:
         unclean=int(it["unclean"]),
         horizon=int(it["horizon"]),
         aside=aside,
+        delayed_at_us=int(delays.partition(b" ")[0]) if delays else 0,
     )

@@ -3,6 +3,7 @@
 --@include log
 --@include partition
 --@include lane
+--@include delays
 --@include history
 --@include places
 --@include aside
@@ -28,10 +29,11 @@ if lane.claim ~= claim then
   })
 end
 -- A log that lost its end counts on from less.
-if clear(parked, log.added) then change_lane(lanes, group, lane, {attempts = ''}) end
+if clear(parked, log.added) then change_lane(lanes, group, lane, {attempts = '', delays = ''}) end
+local elapsed = delayed_for(lanes, group, lane)
 local reply = {
-  'Claimed', lane.epoch, lane.offset, lane.read, lane.ranges, lane.attempts, lane.trying, log.last, log.first, log.added,
-  lane.incarnation, lane.unclean, lane.horizon, redis.call('HLEN', dead),
+  'Claimed', lane.epoch, lane.offset, lane.read, lane.ranges, lane.attempts, lane.trying, lane.delays, elapsed,
+  log.last, log.first, log.added, lane.incarnation, lane.unclean, lane.horizon, redis.call('HLEN', dead),
 }
 add_pairs(reply, parked_keys(parked))
 add_pairs(reply, redis.call('HGETALL', requests))

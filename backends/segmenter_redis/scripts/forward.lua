@@ -1,9 +1,11 @@
 #!lua
 -- Without allow-oom: it appends.
 --@include ids
+--@include clock
 --@include log
 --@include partition
 --@include lane
+--@include delays
 --@include history
 local MOVES = #ARGV + 1 -- none are carried along
 --@include settle
@@ -12,9 +14,11 @@ local MOVES = #ARGV + 1 -- none are carried along
 local log_key, meta, lanes = KEYS[1], KEYS[2], KEYS[3]
 local there = {log = KEYS[7], meta = KEYS[8], lanes = KEYS[9]}
 local group, member, epoch, number = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local progress = {offset = ARGV[5], read = ARGV[6], ranges = ARGV[7], attempts = ARGV[8], trying = ARGV[9]}
-local capacity, layout, overflow, width = tonumber(ARGV[10]), ARGV[11], ARGV[12], tonumber(ARGV[13])
-local RECORDS = 14 -- where they begin, as in append.lua
+local progress = {
+  offset = ARGV[5], read = ARGV[6], ranges = ARGV[7], attempts = ARGV[8], trying = ARGV[9], delays = ARGV[10],
+}
+local capacity, layout, overflow, width = tonumber(ARGV[11]), ARGV[12], ARGV[13], tonumber(ARGV[14])
+local RECORDS = 15 -- where they begin, as in append.lua
 
 -- Room for the batch, made by trimming only when the limit is met; or why there is none.
 local function refusal(count)

@@ -4,19 +4,22 @@
 --@include log
 --@include partition
 --@include lane
+--@include delays
 --@include history
 --@include places
 --@include aside
 --@include clear
 --@include suspicion
-local MOVES = 13 -- where they begin, if there are any
+local MOVES = 14 -- where they begin, if there are any
 --@include settle
 --@include start
 --@include mirror
 local log_key, meta, lanes, parked = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local group, member, epoch, number = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local progress = {offset = ARGV[5], read = ARGV[6], ranges = ARGV[7], attempts = ARGV[8], trying = ARGV[9]}
-local evict, start, window = ARGV[10], ARGV[11], tonumber(ARGV[12])
+local progress = {
+  offset = ARGV[5], read = ARGV[6], ranges = ARGV[7], attempts = ARGV[8], trying = ARGV[9], delays = ARGV[10],
+}
+local evict, start, window = ARGV[11], ARGV[12], tonumber(ARGV[13])
 
 -- What is parked and in the log behind an id will be read once more.
 local function unpark_behind(offset)
@@ -36,7 +39,7 @@ if window > 0 then change_lane(lanes, group, lane, suspicion(lane, look(log_key)
 if start ~= '' then
   local offset, read = start_of(log_key, look(log_key), start)
   change_lane(lanes, group, lane, {
-    offset = offset, read = read, ranges = '', attempts = '', trying = '-1', unclean = '0', horizon = '0',
+    offset = offset, read = read, ranges = '', attempts = '', delays = '', trying = '-1', unclean = '0', horizon = '0',
   })
   unpark_behind(offset)
   clear(parked, tonumber(read))

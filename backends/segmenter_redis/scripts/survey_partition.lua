@@ -17,7 +17,8 @@ for _, field in ipairs(redis.call('HKEYS', lanes)) do
     local beside = lanes:match('^(.*):lanes$') .. ':group:' .. group -- what is set aside, in the same slot
     local parked, dead = redis.call('HLEN', beside .. ':parked'), redis.call('HLEN', beside .. ':dead')
     local view = {
-      group, lane.owner, lane.epoch, lane.offset, lane.read, lane.ranges, lane.attempts, lane.trying, oldest, parked, dead,
+      group, lane.owner, lane.epoch, lane.offset, lane.read, lane.ranges, lane.attempts, lane.trying, lane.delays, oldest,
+      parked, dead,
     }
     for _, item in ipairs(view) do reply[#reply + 1] = item end
   end

@@ -1,8 +1,8 @@
 local LANE = {
   'offset', 'read', 'ranges', 'attempts', 'owner', 'epoch', 'generation', 'claim', 'history', 'number',
-  'trying', 'unclean', 'horizon',
+  'trying', 'unclean', 'horizon', 'delays',
 }
-local NEW = {trying = '-1', unclean = '0', horizon = '0'} -- where nothing was ever stored
+local NEW = {trying = '-1', unclean = '0', horizon = '0', delays = ''} -- where nothing was ever stored
 
 local function lane_fields(group)
   local fields = {}

@@ -10,6 +10,11 @@ local function settle(log_key, lanes, group, lane, number, progress)
   if tonumber(number) <= tonumber(lane.number) then return {'Committed'} end
   if not reaches(log_key, progress.offset) then return {'Truncated', look(log_key).last} end
   progress.number = number
+  if progress.delays ~= '' then
+    progress.delays = stamped(progress.delays)
+  elseif lane.delays == '' then
+    progress.delays = nil -- as it is
+  end
   if ARGV[MOVES] then move(KEYS[4], KEYS[5], KEYS[6], MOVES) end
   local passed = tonumber(progress.read) >= tonumber(lane.horizon)
   if lane.unclean ~= '0' and passed and redis.call('HLEN', KEYS[6]) == 0 then
