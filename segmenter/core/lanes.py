@@ -195,12 +195,12 @@ class KeyLanes:
             if message is None or message._state == STALE:
                 continue
             before = message._before
-            if before is not None and not (whole_batch and before._state == STARTED and before.batch == self._batch):
-                message._state = HELD
-            elif chains.inherited and chains.delay_inherited(message, self._clock()):
+            if before is None or (whole_batch and before._state == STARTED and before.batch == self._batch):
+                if not (chains.inherited and chains.delay_inherited(message, self._clock())):
+                    return message
                 self.changed()
             else:
-                return message
+                message._state = HELD
         return None
 
     def _next_alone(self) -> Message | None:

@@ -14,14 +14,17 @@ from typing import Any
 from attrs import define, evolve, field, frozen
 
 from segmenter.core.command import Command, Crossing
+from segmenter.core.delays import delays_left
 from segmenter.core.group import GroupData, GroupUpdated
 from segmenter.core.log import Log, Position, format_position, parse_position
-from segmenter.core.partition import Claimed, PartitionState, Released
+from segmenter.core.partition import Claimed, Committed, PartitionState, Released
 from segmenter.core.survey import PartitionSurveyed
 from segmenter_redis.codec import decode
 from tests.audit.commands import command_of, namespace_of
 
 __all__ = ["Asked", "Ends", "asked", "disagreements"]
+
+SLACK_MS = 100  # that may pass within a script, on a busy machine
 
 
 @frozen
@@ -99,13 +102,14 @@ class Laws:
         slots = (slot.here, slot.there) if isinstance(slot, Crossing) else (slot,)
         names = [(each.namespace, name) for name in slots]
         met = [self._met(name, each.history) for name in names]
-        state, reply = each.command.apply(tuple(met) if isinstance(slot, Crossing) else met[0], self._now_us(each))
+        now_us = self._now_us(each)
+        state, reply = each.command.apply(tuple(met) if isinstance(slot, Crossing) else met[0], now_us)
         after: list[Any] = list(state or (None, None)) if isinstance(slot, Crossing) else [state]
         if isinstance(reply, GroupUpdated):
             after = [_stamped(after[0], each)]
         self._slots.update(zip(names, after, strict=True))
         self._clock_us = each.at_us
-        return reply, None if each.ends is None else Ends.of(_log(after[-1]))
+        return _as_delayed(reply, each, now_us), None if each.ends is None else Ends.of(_log(after[-1]))
 
     def _met(self, name: Any, history: str) -> Any:
         state = self._slots.get(name)
@@ -125,8 +129,20 @@ def _told_us(each: Asked) -> int:
             return each.reply.generation
         case PartitionSurveyed():
             return each.reply.now_us
+        case Committed():
+            return each.at_us  # the time of the delays that it stores, if it stores any
         case _:
             return each.ends.last[0] * 1_000 if each.ends else 0
+
+
+def _as_delayed(lawful: Any, each: Asked, now_us: int) -> Any:
+    """A script looks at the clock once more for delays; a claim may say anything of them that lies in between."""
+    if not (isinstance(lawful, Claimed) and isinstance(each.reply, Claimed)):
+        return lawful
+    most, told = dict(lawful.progress.delays), dict(each.reply.progress.delays)
+    least = dict(delays_left(lawful.progress.delays, (each.at_us - now_us) // 1_000 + SLACK_MS))
+    fits = all(least.get(at, 0) <= told.get(at, 0) <= most.get(at, 0) + SLACK_MS for at in {*most, *told})
+    return evolve(lawful, progress=evolve(lawful.progress, delays=each.reply.progress.delays)) if fits else lawful
 
 
 def _stamped(group: GroupData, each: Asked) -> GroupData:

@@ -46,6 +46,11 @@ class Held:
         return _played(self).startable
 
     @property
+    def delayed(self) -> tuple[int, ...]:
+        """The ordinals of the messages in hand that are to be tried again after a while."""
+        return _played(self).delayed
+
+    @property
     def waits(self) -> bool:
         """Whether something is to be tried again after a while."""
         return _played(self).waits

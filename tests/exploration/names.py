@@ -63,6 +63,7 @@ FIELDS: dict[type, dict[str, str]] = {
         "generation": "generation",
         "claim": "claim",
         "history": "history",
+        "delayed_at_us": "constant",  # LATER_US, wherever something waits
     },
     lane.Claim: {**OF_REQUEST, "generation": "generation", "if_epoch": "epoch", "claim": "claim"},
     lane.Release: OF_REQUEST,

@@ -139,6 +139,11 @@ class Play:
         return self.lanes.startable or (due is not None and due <= self._now)
 
     @property
+    def delayed(self) -> tuple[int, ...]:
+        """The ordinals of the messages in hand that are to be tried again after a while."""
+        return tuple(sorted(message.ordinal for message in self._linked() if message._state == DELAYED))
+
+    @property
     def waits(self) -> bool:
         """Whether something is to be tried again after a while."""
         return self.lanes.due is not None and self.lanes.due > self._now
@@ -201,7 +206,8 @@ class Play:
         states = sorted((message.ordinal, message._state) for message in self._linked())
         kept = [turn for turn in states if turn[1] == DELAYED or (fresh and turn[1] in (HELD, READY))]
         due = tuple(sorted(ordinal for at, ordinal, _ in self.lanes.chains._delayed if at <= self._now))
-        return fresh, tuple(kept), due, tuple(sorted(self.lanes._taken_up))
+        inherited = tuple(sorted((ordinal, at - self._now) for ordinal, at in self.lanes.chains.inherited.items()))
+        return fresh, tuple(kept), due, inherited, tuple(sorted(self.lanes._taken_up))
 
     def _linked(self) -> Iterator[Message]:
         for tail in self.lanes.chains.tails.values():

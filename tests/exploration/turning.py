@@ -197,8 +197,10 @@ class Turning:
         before = self._held(partition)
         held = self._did(partition, "start")
         started = [ordinal for ordinal in held.running if ordinal not in before.running]
+        if not started and held.progress.trying != before.progress.trying:
+            return "marks", held.progress.trying
         if not started:
-            return ("marks", held.progress.trying) if held.progress.trying != before.progress.trying else None
+            return next((("delays", ordinal) for ordinal in held.delayed if ordinal not in before.delayed), None)
         if self._bounds.retry.allows(held.attempt(started[0])):
             return "starts", started[0]
         self._did(partition, "park", started[0])
