@@ -19,7 +19,7 @@ from segmenter.core.creation import CreateLane
 from segmenter.core.group import Announce
 from segmenter.core.letters import ListLetters
 from segmenter.core.log import parse_position
-from segmenter.core.partition import Claim, Commit, PartitionState, Release
+from segmenter.core.partition import Claim, Claimed, Commit, PartitionState, Release
 from segmenter.core.retention import Append, Trim
 from segmenter.core.survey import SurveyPartition
 from segmenter.port import Backend
@@ -189,6 +189,39 @@ class MovesOverLetters(Store):
         return reply
 
 
+class EndsEveryDelay(Store):
+    """A new owner may start at once what waited."""
+
+    def apply(self, command: Any) -> Any:
+        reply = super().apply(command)
+        return evolve(reply, progress=evolve(reply.progress, delays=())) if isinstance(reply, Claimed) else reply
+
+
+class StartsEachDelayAnew(Store):
+    """Every owner waits for as long as the first one was to."""
+
+    def apply(self, command: Any) -> Any:
+        reply = super().apply(command)
+        if isinstance(reply, Claimed):
+            stored = self.slots[command.slot].lanes[command.group].progress.delays
+            reply = evolve(reply, progress=evolve(reply.progress, delays=stored))
+        return reply
+
+
+class DelaysOverMoves(Store):
+    """What is read once more waits as it did."""
+
+    def apply(self, command: Any) -> Any:
+        before = self.slots.get(command.slot)
+        reply = super().apply(command)
+        if isinstance(command, Release) and isinstance(before, PartitionState):
+            old, state = before.lanes[command.group], self.slots[command.slot]
+            progress = evolve(state.lanes[command.group].progress, delays=old.progress.delays)
+            lane = evolve(state.lanes[command.group], progress=progress, delayed_at_us=old.delayed_at_us)
+            self.slots[command.slot] = state.with_lane(command.group, lane)
+        return reply
+
+
 class CreatesOnItsOwn(Store):
     """A claim makes the lane that it does not find."""
 
@@ -289,6 +322,11 @@ CAUGHT: list[tuple[type[Any], str]] = [
     (LettersOverLetters, "a_dead_letter_leaves_another_message_in_its_place"),
     (LettersInTheWay, "what_is_parked_beyond_the_end_goes_below_all_messages_and_keeps_its_order"),
     (MovesOverLetters, "moving_a_group_drops_of_what_is_parked_what_will_be_read_once_more"),
+    (EndsEveryDelay, "what_is_left_of_a_delay_is_claimed_after_a_release"),
+    (EndsEveryDelay, "what_is_left_of_a_delay_is_claimed_after_each_crash"),
+    (StartsEachDelayAnew, "what_is_left_of_a_delay_is_claimed_after_each_crash"),
+    (StartsEachDelayAnew, "a_delay_that_is_over_is_claimed_no_more"),
+    (DelaysOverMoves, "moving_a_group_forgets_delays"),
     (CreatesOnItsOwn, "a_claim_of_an_absent_lane_creates_nothing"),
     (Backwards, "what_starts_in_one_turn_is_executed_in_order"),
     (TornByOthers, "what_several_append_at_once_stands_there_once_and_in_the_order_of_each"),

@@ -6,6 +6,7 @@ import pytest
 
 from segmenter.port import Backend
 from segmenter.testing.suite.crossing import Crossings
+from segmenter.testing.suite.delays import Delays
 from segmenter.testing.suite.groups import Groups
 from segmenter.testing.suite.lanes import Lanes
 from segmenter.testing.suite.logs import Logs
@@ -16,7 +17,7 @@ from segmenter.testing.suite.shelves import Shelves
 __all__ = ["BackendSuite"]
 
 
-class BackendSuite(Sessions, Several, Logs, Lanes, Crossings, Groups, Shelves):
+class BackendSuite(Sessions, Several, Logs, Lanes, Crossings, Delays, Groups, Shelves):
     """What a backend promises, as tests: inherit from it, and define the fixture ``backend``.
 
     Each test gets the backend empty, and runs in an event loop of its own; no plugin for asynchronous tests is needed.
