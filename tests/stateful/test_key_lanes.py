@@ -41,6 +41,7 @@ WINDOW = 3  # that a former owner may have had in flight
 LIMIT_TURNS = 500  # in which everything must have come to an end
 SELDOM = st.sampled_from((False, False, False, True))  # everybody would be careful all the time
 ENDS = ("ack", "ack", "ack", "park", "park", "reject", "nack", "leave")
+SKEWS = st.sampled_from((0.0, 0.0, 0.0, -7.0, 3.0))  # by which the clock of the next server differs, in seconds
 REQUESTS = ("redrive", "redrive", "discard", None, None)
 
 
@@ -77,6 +78,19 @@ class Model:
         return evolve(self, parked=parked, **{how: ended | {ordinal}})
 
 
+@frozen
+class Waits:
+    """How long messages wait for their next attempt, by ordinal, in seconds from a moment on."""
+
+    at: float = 0.0
+    left: dict[int, float] = field(factory=dict[int, float])
+
+    def by(self, now: float) -> dict[int, float]:
+        """What is left at a later moment; if that seems to be an earlier one, all of it."""
+        passed = max(0.0, now - self.at)
+        return {ordinal: left - passed for ordinal, left in self.left.items() if left > passed}
+
+
 class KeyLanesMachine(RuleBasedStateMachine):
     """Messages are offered, taken, settled, given back and set aside in any order; now and then somebody takes over."""
 
@@ -90,7 +104,10 @@ class KeyLanesMachine(RuleBasedStateMachine):
         self.in_flight: list[Message] = []
         self.stale: list[Message] = []
         self.model = self.stored = Model()  # as the owner knows it, and as the last commit has left it
-        self.commit: tuple[Commit, Model] | None = None  # in flight
+        self.waits: dict[int, float] = {}  # until when, by the owner's clock
+        self.stored_waits = Waits()  # by the server's clock
+        self.skew = 0.0  # of the server's clock
+        self.commit: tuple[Commit, Model, dict[int, float]] | None = None  # in flight; and what was left of the waits
         self.page: tuple[Errand, tuple[Letter, ...]] | None = None  # fetched, and not delivered yet
         self._do(CreatePartition(SLOT, "i"))
         self._do(CreateLane(SLOT, "g", b"earliest"))
@@ -99,8 +116,12 @@ class KeyLanesMachine(RuleBasedStateMachine):
     # --- the server and its owners ----------------------------------------------------------------------------------
 
     def _do(self, command: Command[PartitionState, Any]) -> Any:
-        self.state, reply = command.apply(self.state, round(self.now * 1e6))
+        self.state, reply = command.apply(self.state, round(self.server_time * 1e6))
         return reply
+
+    @property
+    def server_time(self) -> float:
+        return 1_000_000.0 + self.now + self.skew
 
     @property
     def lane(self) -> Lane:
@@ -116,6 +137,9 @@ class KeyLanesMachine(RuleBasedStateMachine):
         grant = self._do(Claim(SLOT, "g", token, 1, self.lane.epoch, token, evict, window=WINDOW))
         assert isinstance(grant, Claimed)
         self.grant = grant
+        left = self.stored_waits.by(self.server_time)
+        self.waits = {ordinal: self.now + wait for ordinal, wait in left.items()}
+        self.stored_waits = evolve(self.stored_waits, at=min(self.stored_waits.at, self.server_time))
         self.lanes = KeyLanes(
             stream="s",
             group="g",
@@ -140,6 +164,7 @@ class KeyLanesMachine(RuleBasedStateMachine):
             key = self.log[ordinal]
             if ordinal not in self.model.counted and self.model.of(key):
                 self.model = self.model.parking(key, ordinal)
+                self.waits.pop(ordinal, None)
         self.offered = len(self.log)
 
     @rule(keys=st.lists(st.sampled_from(KEYS), min_size=1, max_size=5))
@@ -186,6 +211,7 @@ class KeyLanesMachine(RuleBasedStateMachine):
 
     def _check_start(self, message: Message, batch: set[int]) -> None:
         assert message.ordinal not in self.model.done, "what was settled came again"
+        assert self.waits.pop(message.ordinal, 0.0) <= self.now, "it was to wait longer"
         earlier = {number for number in range(message.ordinal) if self.log[number] == message.raw_key}
         assert earlier <= self.model.done | batch, "an earlier message of the key is not settled"
         self.starts.setdefault(message.key, []).append(message.ordinal)
@@ -214,9 +240,13 @@ class KeyLanesMachine(RuleBasedStateMachine):
         self.in_flight = [other for other in self.in_flight if other not in behind]
         of_key = [ordinal for ordinal in range(self.offered) if self.log[ordinal] == message.raw_key]
         self.model = self.model.parking(message.raw_key, *(set(of_key) - self.model.done))
+        for ordinal in of_key:
+            self.waits.pop(ordinal, None)
 
     def give_back(self, message: Message, delay: float) -> None:
         message.nack(delay)
+        if delay:
+            self.waits[message.ordinal] = self.now + delay
         with_it = [other for other in self.in_flight if other.key == message.key and other.ordinal >= message.ordinal]
         self.stale += with_it
         self.in_flight = [other for other in self.in_flight if other not in with_it]
@@ -252,7 +282,8 @@ class KeyLanesMachine(RuleBasedStateMachine):
 
     def send_commit(self) -> None:
         what = (self.lane.number + 1, self.lanes.progress(), self.lanes.parking.take())
-        self.commit = (Commit(SLOT, "g", self.lane.owner or "", self.grant.epoch, *what), self.model)
+        commit = Commit(SLOT, "g", self.lane.owner or "", self.grant.epoch, *what)
+        self.commit = (commit, self.model, self.left_of_waits())
 
     def answer_commit(self) -> None:
         assert self.commit is not None
@@ -263,9 +294,13 @@ class KeyLanesMachine(RuleBasedStateMachine):
 
     def _execute_commit(self) -> None:
         assert self.commit is not None
-        command, self.stored = self.commit
+        command, self.stored, left = self.commit
         assert self._do(command) == Committed()
+        self.stored_waits = Waits(self.server_time, left)
         self._check_stored()
+
+    def left_of_waits(self) -> dict[int, float]:
+        return {ordinal: until - self.now for ordinal, until in self.waits.items() if until > self.now}
 
     def _check_stored(self) -> None:
         lying: dict[bytes, list[int]] = {}
@@ -313,11 +348,12 @@ class KeyLanesMachine(RuleBasedStateMachine):
         if errand.discard:
             for letter in letters:
                 self.model = self.model.ending(letter.key, letter.ordinal, "discarded")
+                self.waits.pop(letter.ordinal, None)
 
     # --- take-overs -------------------------------------------------------------------------------------------------
 
-    @rule(really=SELDOM, arrives=st.booleans())
-    def die(self, really: bool, arrives: bool) -> None:
+    @rule(really=SELDOM, arrives=st.booleans(), skew=SKEWS)
+    def die(self, really: bool, arrives: bool, skew: float) -> None:
         """Another consumer goes on from what is stored; what was in flight may be stored, or not."""
         if not really:
             return
@@ -326,6 +362,7 @@ class KeyLanesMachine(RuleBasedStateMachine):
         before = self.lane
         self._let_go()
         self.model = self.stored
+        self.skew += skew
         self._claim(before.owner)
         assert self.grant.unclean == before.unclean + 1
         tried = dict(self.grant.progress.attempts).get(before.progress.trying, 0)
@@ -343,6 +380,7 @@ class KeyLanesMachine(RuleBasedStateMachine):
         what = (self.lane.number + 1, self.lanes.progress())
         moves, owner, unclean = self.lanes.parking.take(), self.lane.owner or "", self.lane.unclean
         self.stored = self.model
+        self.stored_waits = Waits(self.server_time, self.left_of_waits())
         assert isinstance(self._do(Release(SLOT, "g", owner, self.grant.epoch, *what, moves=moves)), Released)
         self._check_stored()
         self._let_go()
@@ -371,6 +409,13 @@ class KeyLanesMachine(RuleBasedStateMachine):
         total = counted.read + sum(end - start for start, end in counted.ranges)
         assert total == len(self.model.counted), "something settled was forgotten"
         assert self.lanes.in_flight == len(self.in_flight)
+
+    @invariant()
+    def waits_are_kept(self) -> None:
+        """By the owner; and the server knows when they were stored if there are any."""
+        left = {ordinal: round(wait * 1000) for ordinal, wait in self.left_of_waits().items()}
+        assert dict(self.lanes.progress().delays) == left
+        assert (self.lane.delayed_at_us > 0) == bool(self.lane.progress.delays)
 
     @invariant()
     def each_message_is_in_one_place(self) -> None:

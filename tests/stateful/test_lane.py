@@ -159,7 +159,11 @@ class LaneMachine(RuleBasedStateMachine):
             if self._lane(group).aside.parked == lane.aside.parked:  # else all attempts are forgotten
                 assert counted == (replaced and lane.progress.trying != NOT_TRYING), "an attempt that nobody made"
             assert reply.progress.trying == NOT_TRYING
-            assert self._do(command) == reply, "the repeated claim got another answer"
+            stored = dict(lane.progress.delays)
+            assert all(0 < left <= stored[at] for at, left in reply.progress.delays), "a wait became longer"
+            again = self._do(command)  # a moment later, of which something may have waited the end
+            again = evolve(again, progress=evolve(again.progress, delays=reply.progress.delays))
+            assert again == reply, "the repeated claim got another answer"
         else:
             assert isinstance(reply, Held | Changed)
         return command
@@ -189,7 +193,8 @@ class LaneMachine(RuleBasedStateMachine):
         offset = ahead[steps - 1][0] if steps else held.offset
         read = first + steps if steps else held.read
         trying = data.draw(st.sampled_from((NOT_TRYING, NOT_TRYING, read)))
-        progress = Progress(offset, read, attempts=held.attempts, trying=trying)
+        delays = data.draw(st.sampled_from((held.delays, (), ((-2, 1), (read, 60_000)))))
+        progress = Progress(offset, read, attempts=held.attempts, trying=trying, delays=delays)
         moves = self._moves(group, first, ahead[:steps], data)
         command = Commit(SLOT, group, member, lane.epoch, lane.number + 1, progress, moves)
         self._commit(command)
@@ -336,6 +341,10 @@ class LaneMachine(RuleBasedStateMachine):
                     self._moved_to(command.group, command)
             case _:
                 self._do(command)
+
+    @rule(seconds=st.sampled_from((40, -40)))
+    def set_the_clock(self, seconds: int) -> None:
+        self.now_us = max(1_000_000, self.now_us + seconds * 1_000_000)
 
     @rule()
     def trim(self) -> None:
