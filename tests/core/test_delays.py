@@ -160,6 +160,11 @@ def test_a_message_that_was_delayed_starts_when_its_delay_is_over_and_holds_up_i
     assert places(held.take()) == [2]
 
 
+def test_a_delay_of_a_message_without_a_counted_attempt_is_heeded_too() -> None:
+    held = Lanes("ab", Progress(delays=((0, 5_000),)))
+    assert places(held.take()) == [1]
+
+
 def test_two_keys_wait_for_themselves() -> None:
     held = inheriting("abc", (0, 60_000), (1, 5_000))
     assert places(held.take()) == [2]

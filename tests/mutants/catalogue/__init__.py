@@ -6,6 +6,7 @@ What the core and the scripts of Redis say in common has a mutant in both.
 from __future__ import annotations
 
 from tests.mutants.catalogue.aside import ASIDE
+from tests.mutants.catalogue.delays import DELAYS
 from tests.mutants.catalogue.losses import LOSSES
 from tests.mutants.catalogue.membership import MEMBERSHIP
 from tests.mutants.catalogue.ownership import OWNERSHIP
@@ -27,6 +28,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *RETENTION,
     *LOSSES,
     *ASIDE,
+    *DELAYS,
     *WORKERS,
     *THREADS,
     *USER_CODE,
