@@ -197,7 +197,7 @@ class Message:
         """Give the message back: it is handed out again, and the later ones of its key wait behind it.
 
         Args:
-            delay: seconds before that.
+            delay: seconds before that; what is left of them when its partition moves, its next owner waits.
 
         Raises:
             StaleDelivery, PartitionLost: as for ``ack``.

@@ -175,6 +175,24 @@ async def test_a_message_given_back_comes_again_before_the_later_ones_of_its_key
 
 
 @both
+async def test_a_message_that_was_given_back_with_a_delay_waits_with_the_next_consumer_too(place: Place) -> None:
+    """A deploy must not bring it back early."""
+    segmenter = place.segmenter()
+    orders = await segmenter.register_stream("orders", partitions=1)
+    await orders.send_many([("a", b"1"), ("b", b"2"), ("c", b"3")])
+    consumer = await segmenter.register_consumer("orders", group="g")
+    first, second, third = await consumer.read()
+    first.nack(delay=3_600)
+    await consumer.nack(second, delay=3_600)
+    third.nack(delay=0.3)
+    await consumer.shutdown()
+    heir = await segmenter.register_consumer("orders", group="g")
+    (again,) = await heir.read()
+    assert (again.data, again.attempt) == (b"3", 2)
+    assert await heir.read(timeout=0.05) == []
+
+
+@both
 async def test_what_is_in_hand_when_a_consumer_is_shut_down_has_not_been_tried(place: Place) -> None:
     """Or each deployment would bring a message nearer to the end of its attempts. What was acknowledged is done."""
     segmenter = place.segmenter()

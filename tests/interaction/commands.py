@@ -148,6 +148,15 @@ async def _take_one(stage: Stage, process: Process) -> bool:
 ENDS = {"acks": "ack", "nacks": "nack", "parks": "park", "rejects": "reject"}
 
 
+@says(r"(\w+) nacks (\w+) for ([\d.]+)")
+async def gives_back(stage: Stage, name: str, data: str, delay: str) -> None:
+    process = stage.process(name)
+    (message,) = [each for each in process.in_hand if each.data.decode() == data]
+    process.in_hand.remove(message)
+    process.thread.context.run(message.nack, float(delay))
+    await asyncio.sleep(MOMENT_S)
+
+
 @says(rf"(\w+) ({'|'.join(ENDS)})(?: (\w+(?: \w+)*))?")
 async def settles(stage: Stage, name: str, verb: str, datas: str | None) -> None:
     process = stage.process(name)

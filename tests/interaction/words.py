@@ -228,7 +228,7 @@ class Words:
         """How many messages are settled, and which ordinals ahead of those."""
         ahead = "".join(f" and {start}" + (f"-{end - 1}" if end > start + 1 else "") for start, end in progress.ranges)
         trying = f", trying ordinal {progress.trying}" if progress.trying != lane.NOT_TRYING else ""
-        return f"{progress.read} settled{ahead}{trying}"
+        return f"{progress.read} settled{ahead}{trying}{_waits(progress)}"
 
     @staticmethod
     def aside(held: lane.Lane) -> str:
@@ -328,7 +328,13 @@ def _inherited(granted: lane.Claimed) -> str:
     """What a claim tells beside the progress."""
     told = f", {_ends(granted.unclean)}" if granted.unclean else ""
     keys = " ".join(key.decode() for key, _ in granted.aside.keys)
-    return told + (f", parked keys {keys}" if keys else "")
+    return told + (f", parked keys {keys}" if keys else "") + _waits(granted.progress)
+
+
+def _waits(progress: lane.Progress) -> str:
+    """Which ordinals wait for their next attempt, and for how long."""
+    told = [f"{ordinal} for {delay_ms / 1000:.1f} s" for ordinal, delay_ms in progress.delays]
+    return f", waiting {' and '.join(told)}" if told else ""
 
 
 def _names(letters: Iterable[Letter]) -> str:
