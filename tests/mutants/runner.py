@@ -21,8 +21,8 @@ from tests.mutants.mutant import ROOT, Mutant
 __all__ = ["Run", "Verdict", "pristine_copy", "run_checks", "run_unchanged", "try_mutant"]
 
 WORKERS = os.cpu_count() or 1
-LIMIT_TEST_S = 30
-LIMIT_RUN_S = 90
+LIMIT_TEST_S = 60
+LIMIT_RUN_S = 120
 FAILED = re.compile(r"^FAILED tests/(\S+?)\.py::(\S+)", re.MULTILINE)
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".hypothesis", ".*_cache", ".coverage*", "dist", "build")
 PYTEST = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "pytest_timeout", "-p", "no:cacheprovider"]
