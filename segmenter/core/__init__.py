@@ -19,7 +19,8 @@ Reading order, as a theory of operation:
 ``events``     what members tell each other.
 ``beats``      how members prove to be alive, and stop themselves in time.
 ``transitions``  the tables of a consumer's machine.  ``signals``   what the machine is told and asks for.
-``member``     its state.                           ``machine``   the engine: from documents and replies to claims.
+``member``     its state.                           ``wishes``    what it wants of the group's document.
+``machine``    the engine: from documents and replies to claims.
 ``entries``    what an entry of a log has to be.
 ``message``    what a consumer is handed.           ``ranges``    sets of ordinals.
 ``failure``    how user code ended, and a safe text for what it raised.

@@ -17,6 +17,7 @@ __all__ = [
     "check_order",
     "check_producers",
     "check_progress",
+    "check_tenures",
     "check_trimming",
 ]
 
@@ -69,6 +70,14 @@ def check_trimming(before: PartitionState, after: PartitionState) -> None:
     least = min((lane.progress.read for lane in before.lanes.values()), default=None)
     kept = least is not None and after.log.first_ordinal <= max(least, before.log.first_ordinal)
     _hold("INV-9 trimming stays behind the slowest group", not trimmed or kept, least, after.log.first_ordinal)
+
+
+def check_tenures(granted: Iterable[tuple[str, int, str]]) -> None:
+    """INV-1 over (owner, epoch, claim) of each grant of a lane: no two claims are granted one (owner, epoch)."""
+    tenures: dict[tuple[str, int], str] = {}
+    for owner, epoch, claim in granted:
+        first = tenures.setdefault((owner, epoch), claim)
+        _hold("INV-1 no two tenures share an owner and an epoch", first == claim, owner, epoch, first, claim)
 
 
 def check_producers(appended: Mapping[str, Sequence[tuple[int, int, int]]]) -> None:

@@ -4,7 +4,7 @@ It is told of a handful of events in a rebalance, and of none per message or bat
 it is given, in local seconds, and makes its tokens from its own unique id and a counter. Whatever concerns a
 partition becomes a symbol and goes through ``TABLE`` (``transitions.py``).
 
-What it wants of the group's document follows from its state alone (``_wish``), so a lost race or reply needs no memory.
+What it wants of the group's document follows from its state alone (``wishes.py``): a lost race needs no memory.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from segmenter.core.observations import Admitted, Departed, Granted, HandedBack,
 from segmenter.core.partition import Behind, Claim, Claimed, Fenced, Held, Release, Released
 from segmenter.core.partition import Changed as EpochChanged
 from segmenter.core.transitions import IGNORED, STANDINGS, TABLE, Standing, State, Symbol, Table, Turn
+from segmenter.core.wishes import wish_of
 
 __all__ = ["IllegalTransition", "advance"]
 
@@ -239,25 +240,9 @@ class _Step:
         self._evolve(retry_at=None)
         if member.standing is Standing.LEAVING and member.me not in member.document.members:
             self._turn(Turn.DEPARTED, "left")
-        wish = self._wish()
+        wish = wish_of(self.member, self.now)
         if wish is not None:
             self._change(wish)
-
-    def _wish(self) -> doc.GroupEvent | None:
-        """The next change of the document that this member wants."""
-        member, document = self.member, self.member.document
-        if member.standing is Standing.JOINING:
-            return doc.Joined(member.me, member.seat, member.immediate)
-        if member.standing is Standing.LEAVING:
-            drained = doc.Left(member.me) if member.idle else None
-            return drained if document.members[member.me].leaving else doc.Leaving(member.me)
-        if member.standing is not Standing.STABLE:
-            return None
-        if any(name in document.members for name in member.silent.members):
-            return doc.Expired(member.silent.members)
-        if member.behind > document.generation and not member.loading:
-            return doc.CaughtUp(member.behind)
-        return doc.Balanced() if not document.balanced and self.now >= member.balance_at else None
 
     def _change(self, wish: doc.GroupEvent) -> None:
         before = self.member.document
@@ -287,7 +272,7 @@ class _Step:
     def _do_claim(self, partition: int) -> None:
         hold, member = self._hold(partition), self.member
         evict = hold.owner if self._claimable(hold) else None
-        terms = (member.document.generation, hold.epoch, self._token(), evict, 0, member.window)
+        terms = (member.document.generation, hold.epoch, self._token(), evict, hold.floor, member.window)
         self._ask(partition, Claim(PartitionSlot(member.slot.stream, partition), member.slot.group, member.me, *terms))
 
     def _do_repeat(self, partition: int) -> None:
@@ -393,7 +378,8 @@ class _Step:
 
     def _put(self, partition: int, **changes: Any) -> None:
         holds = list(self.member.holds)
-        holds[partition] = evolve(holds[partition], **changes)
+        hold = evolve(holds[partition], **changes)
+        holds[partition] = hold if hold.epoch <= hold.floor else evolve(hold, floor=hold.epoch)
         self._evolve(holds=tuple(holds))
 
     def _evolve(self, **changes: Any) -> None:

@@ -25,6 +25,7 @@ class Hold:
 
     state: State = State.FREE
     epoch: int = 0  # of the lane, as far as known; my own while I own it
+    floor: int = 0  # the highest epoch ever known of the lane: a claim asks for one above it
     owner: str | None = None
     since: float = 0.0  # when this owner was first met at this epoch
     met: int = 0  # how many claims have met it

@@ -189,7 +189,7 @@ class Claim(Command[PartitionState, Claimed | Held | Changed | Behind | Gone]):
     if_epoch: int
     claim: str  # fresh for each claim, the same when it is repeated
     evict: str | None = None  # an owner that may be replaced: one that cannot come back
-    floor: int = 0  # the new epoch is above it
+    floor: int = 0  # the new epoch is above it: the highest that the member knows, whatever the server's clock says
     window: int = 0  # how many messages ahead of its progress a former owner may have had in flight
 
     def apply(

@@ -7,7 +7,8 @@
 (*                                                                         *)
 (* A law takes the lane and a request, and gives the lane as it becomes    *)
 (* and the reply. `clock` is what the server's clock says, in the numbers  *)
-(* of epochs: it only makes them larger.                                   *)
+(* of epochs: it only makes them larger, and may be behind. The floor of a *)
+(* claim is the highest epoch that its member knows.                       *)
 (***************************************************************************)
 EXTENDS Integers
 
@@ -45,7 +46,7 @@ ClaimLaw(lane, r, clock) ==
   ELSE IF lane.owner \notin {Nobody, r.member, r.evict} /\ ~Weak("claim ignores a live owner") THEN
     Same(lane, About("Held", lane))
   ELSE LET granted == [lane EXCEPT !.owner = r.member,
-                                   !.epoch = Max(@ + 1, clock),
+                                   !.epoch = Max(Max(@ + 1, clock), r.floor + 1),
                                    !.generation = r.generation,
                                    !.claim = r.claim,
                                    !.intact = TRUE,

@@ -15,6 +15,7 @@ NoWork == [progress |-> Start,   \* what is settled, as far as this hold knows
            current  |-> TRUE]    \* whether the log still is the one that was read (known to nobody)
 
 NewHold == [state |-> "FREE", epoch |-> 0, owner |-> Nobody,
+            floor |-> 0,         \* the highest epoch ever known
             pending |-> None,    \* a claim or a release without an answer ...
             reply |-> None,      \* ... which waits here while the process stands still
             work |-> NoWork]
@@ -41,9 +42,12 @@ Claimable(m, owner, alive) ==
   \/ owner \notin m.document.members \cup alive
   \/ Weak("claim evicts an owner not listed as gone")
 
+Known(h, epoch) == [h EXCEPT !.epoch = epoch, !.floor = Max(@, epoch)]
+
 ClaimOf(m, h, p, alive) ==
   [kind |-> "Claim", partition |-> p, member |-> m.me, generation |-> m.document.generation,
    ifEpoch |-> h.epoch, claim |-> [member |-> m.me, number |-> h.epoch],
+   floor |-> IF Weak("claim without a floor") THEN 0 ELSE h.floor,
    evict |-> IF Claimable(m, h.owner, alive) THEN h.owner ELSE Nobody]
 
 ReleaseOf(m, p, epoch, number, progress, evict) ==
@@ -105,13 +109,13 @@ Observe(m, document, alive) ==
       Poked(h, p) == IF h.owner \in document.gone THEN Turned(seen, h, p, "POKED", None, alive) ELSE h
   IN [seen EXCEPT !.holds = [p \in Partitions |-> Poked(Meant(p), p)]]
 
-Met(h, reply) == [h EXCEPT !.owner = reply.owner, !.epoch = reply.epoch]
+Met(h, reply) == [Known(h, reply.epoch) EXCEPT !.owner = reply.owner]
 
 Answered(m, p, reply, alive) ==
   LET request == m.holds[p].pending
       h == [m.holds[p] EXCEPT !.pending = None, !.reply = None]
       Becomes(hold, symbol, about) == Taking(m, p, hold, symbol, about, alive)
-  IN CASE reply.kind = "Claimed" -> Becomes([h EXCEPT !.epoch = reply.epoch], "GRANTED",
+  IN CASE reply.kind = "Claimed" -> Becomes(Known(h, reply.epoch), "GRANTED",
                                             [grant |-> reply.progress] @@ Nothing)
        [] reply.kind \in {"Held", "Changed"} ->
             Becomes(Met(h, reply), IF reply.kind = "Changed" /\ Claimable(m, reply.owner, alive)
@@ -119,7 +123,7 @@ Answered(m, p, reply, alive) ==
        [] reply.kind = "Behind" ->
             [Becomes(h, "BEHIND", None) EXCEPT !.behind = Max(@, reply.generation)]
        [] reply.kind = "Released" ->
-            Becomes([h EXCEPT !.epoch = reply.epoch, !.owner = Nobody], "RELEASED", None)
+            Becomes([Known(h, reply.epoch) EXCEPT !.owner = Nobody], "RELEASED", None)
        [] reply.kind = "Fenced" ->
             Becomes(Met(h, reply), IF reply.owner = m.me THEN "ORPHANED" ELSE "FENCED", Nothing)
 
@@ -135,7 +139,7 @@ Refused(m, p, alive) ==
 (***************************************************************************)
 Wanted(m, p, owner, epoch, alive) ==
   IF m.me = owner /\ m.awake /\ Present(m) /\ m.holds[p].state = "FREE"
-  THEN [m EXCEPT !.holds[p] = Turned(m, [@ EXCEPT !.epoch = epoch], p, "WANTED", Nothing, alive)]
+  THEN [m EXCEPT !.holds[p] = Turned(m, Known(@, epoch), p, "WANTED", Nothing, alive)]
   ELSE m
 
 (***************************************************************************)

@@ -34,7 +34,7 @@ VARIABLES group,      \* the document
 
 vars == <<group, lane, processes, late, settled, past, clock, faults, leaves>>
 
-Forgets == Kinds \cap {"roll back the group", "roll back a lane"} # {}  \* the last change of a slot
+Forgets == Kinds \cap {"roll back the group", "roll back a lane", "roll back a lane and the clock"} # {}  \* the last change of a slot
 
 Id(c) == 10 * c + 1
 Alive == {processes[c].me : c \in {d \in Processes : Present(processes[d]) /\ processes[d].leased}}
@@ -209,7 +209,7 @@ LoseTheReplyToCommit(c, p) ==
 DelayCommit(c, p) ==
   LET r == NextCommit(c, p)
   IN /\ MayCommit(c, p)
-     /\ Fault("delay")
+     /\ Fault("delay") \/ Fault("delay a commit")
      /\ processes' = [processes EXCEPT ![c] = InFlightWith(processes[c], p, r)]
      /\ late' = late \cup {r}
      /\ UNCHANGED <<group, lane, past, clock, settled, leaves>>
@@ -375,8 +375,8 @@ Crash(c) ==
 
 -----------------------------------------------------------------------------
 \* The server loses the last change of a slot, which shows in a new history.
-\* Its clock goes on, so an epoch that is issued from now on is larger than any that was. Generations do
-\* without it.
+\* Its clock goes on, so an epoch that is issued from now on is larger than any that was; or it is behind
+\* as well, as after a failover to a node whose clock is. Generations do without it.
 
 Issued == UNION {{lane[p].epoch, past.lane[p].epoch} : p \in Partitions}
           \cup {clock}
@@ -398,11 +398,12 @@ RollBackTheGroup ==
 Outdated(h) == IF Holding(h) \/ h.reply # None THEN [h EXCEPT !.work.current = FALSE] ELSE h
 
 RollBackALane(p) ==
-  /\ past.lane[p] # [lane[p] EXCEPT !.intact = past.lane[p].intact] /\ Fault("roll back a lane")
+  /\ past.lane[p] # [lane[p] EXCEPT !.intact = past.lane[p].intact]
+  /\ \/ Fault("roll back a lane") /\ clock' = Later
+     \/ Fault("roll back a lane and the clock") /\ clock' = clock
   /\ lane' = [lane EXCEPT ![p] = [past.lane[p] EXCEPT !.intact = FALSE]]
   /\ settled' = [settled EXCEPT ![p] = @ \cap Counted(past.lane[p].progress)]
   /\ processes' = [c \in Processes |-> [processes[c] EXCEPT !.holds[p] = Outdated(@)]]
-  /\ clock' = Later
   /\ UNCHANGED <<group, late, past, leaves>>
 
 -----------------------------------------------------------------------------
@@ -483,6 +484,14 @@ INV_1_step == \A p \in Partitions :
   IN /\ lane'[p].progress # lane[p].progress => its # {}
      /\ lane'[p].number # lane[p].number /\ lane'[p].epoch = lane[p].epoch =>
           \E r \in its : r.kind = "Commit" /\ r.number = lane'[p].number
+
+\* No two tenures of a member share an epoch, also if the server has forgotten the first of them and its
+\* clock is behind: a late commit of the first would count for the second.
+INV_1_tenures == [][\A c \in Processes, p \in Partitions :
+  LET h == processes[c].holds[p]
+      next == processes'[c].holds[p]
+  IN processes'[c].me = processes[c].me /\ h.state = "CLAIMING" /\ next.state = "OWNED" =>
+       next.epoch > h.floor]_vars
 
 \* Epochs rise, with every change of hands.
 INV_2_step == \A p \in Partitions :

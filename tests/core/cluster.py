@@ -103,6 +103,7 @@ class Cluster:
     busy: set[tuple[str, int]] = field(factory=set[tuple[str, int]])  # where a handler runs: drained when it ends
     cut: set[str] = field(factory=set[str])  # whose requests wait for the test, and whose beats are lost
     asleep: set[str] = field(factory=set[str])
+    clock_lag_s: float = 0.0  # by which the server's clock is behind
 
     @classmethod
     def of(cls, partitions: int, *names: str) -> Cluster:
@@ -206,7 +207,7 @@ class Cluster:
     def execute(self, request: Request, *, reply_lost: bool = False) -> Any:
         """Execute a request; its member may hear that there was no reply."""
         self.lose(request, told=reply_lost)
-        self.slots.now_us = 1_000_000 + round(self.now * 1e6)
+        self.slots.now_us = max(0, 1_000_000 + round((self.now - self.clock_lag_s) * 1e6))
         return self.slots.ask(request.command)
 
     def lose(self, request: Request, *, told: bool = True) -> None:

@@ -10,7 +10,7 @@ from segmenter.core.creation import DropLane
 from segmenter.core.events import Freed, Wanted
 from segmenter.core.group import Announce, GroupConflict, LoadGroup, StillAlive, UpdateGroup
 from segmenter.core.observations import Admitted, Departed, Granted, HandedBack, Lost, Missing
-from segmenter.core.partition import Behind, Changed, Claim, Commit, Fenced, Progress, Release
+from segmenter.core.partition import Behind, Changed, Claim, Commit, Fenced, Lane, Progress, Release
 from segmenter.core.transitions import Standing, State
 from tests.core.cluster import DELAY_S, GROUP, SESSION_S, Cluster, Slots
 
@@ -547,6 +547,34 @@ def test_seeking_lets_a_partition_drain_and_takes_it_again_under_a_higher_epoch(
     cluster.finish("a", mine)
     assert cluster.owned("a") == {mine}
     assert cluster.hold("a", mine).epoch > epoch
+
+
+def test_after_a_rollback_to_a_clock_that_is_behind_a_claim_gets_an_epoch_that_it_never_had() -> None:
+    """Otherwise a late commit of its first tenure would count for the second, and what that one parked is lost."""
+    cluster = Cluster.of(1, "a", "b")
+    (owner,) = (name for name in "ab" if cluster.owned(name))
+    slot, epoch = PartitionSlot(GROUP.stream, 0), cluster.hold(owner, 0).epoch
+    late = Commit(slot, GROUP.group, owner, epoch, 1, Progress())
+    rolled_back = cluster.slots.states[slot].with_lane(GROUP.group, Lane(Progress(), epoch=epoch - 1))
+    cluster.slots.states[slot] = evolve(rolled_back, history="another")
+    cluster.clock_lag_s = 1e6
+    cluster.tell(owner, sig.Refused(0))
+    cluster.settle()
+    assert cluster.owned(owner) == {0}
+    assert cluster.hold(owner, 0).epoch > epoch
+    assert isinstance(cluster.slots.ask(late), Fenced)
+
+
+def test_a_claim_is_above_each_epoch_that_its_member_has_met() -> None:
+    """Whoever had it, and however the member heard of it."""
+    cluster = Cluster.of(1, "a", "b")
+    (idle,) = (name for name in "ab" if not cluster.owned(name))
+    heard = cluster.slots.lane(0).epoch + 10**6
+    cluster.tell(idle, sig.Heard(Freed(0, heard, "c")))
+    cluster.tell(idle, sig.Heard(Wanted(0, heard - 1, idle)))
+    (release,) = cluster.requests(idle, Release)
+    assert cluster.hold(idle, 0).epoch == release.command.epoch == heard - 1
+    assert cluster.hold(idle, 0).floor == heard
 
 
 def test_a_lost_answer_to_an_announcement_is_nobodys_concern() -> None:

@@ -45,6 +45,7 @@ class Bounds:
     asks: tuple[Ask, ...] = ()  # what an operator may ask for ...
     requests: int = 0  # ... and how often
     page: int = LIMIT_PAGE  # letters that are fetched at once
+    clock_behind: bool = False  # whether the server's clock is behind every epoch, as after a failover to another node
 
     @property
     def rolls_back(self) -> bool:
@@ -99,6 +100,9 @@ SMALL = (
     Bounds("the server goes back, twice or with a crash", ("aa",), faults=2, kinds=ROLLBACKS | {"crash"}),
     Bounds("the server goes back while one comes", ("a", ""), present=1, joins=1, faults=1, kinds=ROLLBACKS),
     Bounds("the server goes back, and a request is late", ("a",), faults=2, kinds=ROLLBACKS | {"slow request"}),
+    Bounds(
+        "the server goes back, and its clock is behind", ("a",), present=1, faults=2, kinds=ROLLBACKS, clock_behind=True
+    ),
     Bounds("three processes, any one fault", ("", "", ""), letters="abc", present=3, faults=1),
     # What is set aside. With one process, whatever its owners do one after the other is to be seen, and no hand-off.
     Bounds("a key fails, one leaves", ("Aab",), leaves=1, trouble=FAILS | {"reject"}, attempts=2),

@@ -126,7 +126,8 @@ class Moves:
 
     def _execute(self, command: Command[Any, Any], slot: int, answer: Callable[[Any], Any]) -> Executed:
         before = self.shelf[slot]
-        after, reply = self._habits.apply(command, before, LATER_US)
+        behind = self._bounds.clock_behind and isinstance(command.slot, PartitionSlot)
+        after, reply = self._habits.apply(command, before, 0 if behind else LATER_US)
         _check(command, before, after, reply)
         events: tuple[int, ...] = ()
         if isinstance(after, GroupData) and after.events.entries:

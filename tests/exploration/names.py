@@ -65,7 +65,13 @@ FIELDS: dict[type, dict[str, str]] = {
         "history": "history",
         "delayed_at_us": "constant",  # LATER_US, wherever something waits
     },
-    lane.Claim: {**OF_REQUEST, "generation": "generation", "if_epoch": "epoch", "claim": "claim"},
+    lane.Claim: {
+        **OF_REQUEST,
+        "generation": "generation",
+        "if_epoch": "epoch",
+        "floor": "epoch",
+        "claim": "claim",
+    },
     lane.Release: OF_REQUEST,
     lane.Commit: OF_REQUEST,
     lane.Claimed: {**ASIDE, "epoch": "epoch", "progress": "constant"},
@@ -86,11 +92,24 @@ FIELDS: dict[type, dict[str, str]] = {
         "behind": "generation",
         "tokens": "tokens",
     },
-    Hold: {"epoch": "epoch", "owner": "member", "since": "time", "met": "once or again", "poke_at": "due"},
+    Hold: {
+        "epoch": "epoch",
+        "floor": "epoch",
+        "owner": "member",
+        "since": "time",
+        "met": "once or again",
+        "poke_at": "due",
+    },
     sig.Silent: {"members": "members", "below": "beat"},
     Pulse: {"chain": "chain", "lease_from": "time"},
     Held: {"member": "member", "keys": "constant", "lanes": "constant", "done": "constant"},
-    Process: {"letter": "constant", "seat": "constant", "joining": "token", "joining_since": "time"},
+    Process: {
+        "letter": "constant",
+        "seat": "constant",
+        "joining": "token",
+        "joining_since": "time",
+        "tenures": "epochs",
+    },
     SlowBeat: {"sent_at": "time", "below": "beat"},
     Beaten: {"number": "beat", "silent": "members"},
     NotMember: {},
@@ -180,6 +199,10 @@ def _in_members(value: tuple[str | None, ...], naming: Naming, _walk: Walk) -> A
     return tuple([naming("member", -1, member) if member else member for member in value])
 
 
+def _in_epochs(value: tuple[int, ...], naming: Naming, _walk: Walk) -> Any:
+    return tuple([naming("epoch", number, epoch) for number, epoch in enumerate(value)])
+
+
 def _by_member(value: Mapping[str, Any], naming: Naming, walk: Walk) -> Any:
     return Dict((naming("member", -1, key), walk(of, -1)) for key, of in sorted(value.items()))
 
@@ -202,6 +225,7 @@ _INSIDE: dict[str, Callable[[Any, Naming, Walk], Any]] = {
     "untold epoch": lambda value, naming, walk: 0,
     "by partition": _by_partition,
     "members": _in_members,
+    "epochs": _in_epochs,
     "by member": _by_member,
     "scores": _in_scores,
     "gone": _in_gone,

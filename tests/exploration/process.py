@@ -60,6 +60,9 @@ class Process:
     slow: Answer | sig.Unanswered | None = None  # what it will learn of a request later
     beat: SlowBeat | None = None
     holds: tuple[Held, ...] = ()
+    tenures: tuple[
+        int, ...
+    ] = ()  # the latest epoch granted to this member, of each partition; where one may come again
 
     @property
     def leased(self) -> bool:

@@ -311,8 +311,19 @@ class Turning:
 
     def _fetch(self, partition: int, grant: Claimed) -> None:
         assert self.process.member is not None
+        self._note_tenure(partition, grant.epoch)
         keys, at_once = self._bounds.logs[partition], self._bounds.at_once
         self._hold(Held(partition, self.process.member.me, grant, keys, at_once, self._habits.lanes))
+
+    def _note_tenure(self, partition: int, epoch: int) -> None:
+        """INV-1: what is late of an earlier tenure must not be taken for the present one's."""
+        if not self._bounds.rolls_back:
+            return
+        tenures = list(self.process.tenures or (0,) * len(self._bounds.logs))
+        if epoch <= tenures[partition]:
+            raise Violation(f"INV-1 no two tenures share an owner and an epoch: {self.process.letter} in {partition}")
+        tenures[partition] = epoch
+        self._evolve(tenures=tuple(tenures))
 
     def _note_joining(self, command: Command[Any, Any]) -> None:
         member = self.process.member
@@ -324,6 +335,7 @@ class Turning:
         self._evolve(pulse=None, beat=None, holds=())
         if reason == "expelled" and not self.process.leaving:
             assert self.process.member is not None
+            self._evolve(tenures=())
             self._evolve(member=self._new_member(self.process.member.document))
             self._feed(sig.Join())
         else:

@@ -132,6 +132,15 @@ def test_a_start_after_the_lease_is_found(true: History) -> None:
         )
 
 
+def test_two_claims_under_one_epoch_are_noticed(true: History) -> None:
+    index = _first(true, lambda event: _executed(event, Claim, Claimed))
+    event = true.events[index]
+    assert isinstance(event, Executed)
+    twice = evolve(event, command=evolve(event.command, claim="another"))
+    with pytest.raises(Violation, match="INV-1 no two tenures"):
+        c.tenures_are_apart(_replaced(true, index, event, twice))
+
+
 def test_a_commit_of_somebody_else_is_found(true: History) -> None:
     index = _first(true, lambda event: _executed(event, Commit, Committed))
     event = true.events[index]

@@ -13,7 +13,7 @@ from tests.specification.tlc import MODEL
 __all__ = ["BeatBounds", "Bounds", "Mutant", "all_bounds", "all_mutants"]
 
 INVARIANTS = ("INV_4", "INV_5", "INV_6", "INV_7", "INV_8", "KnownOwner", "GoodEnd")
-PROPERTIES = ("INV_1", "INV_2", "INV_3", "INV_11", "INV_12", "NoCircles")
+PROPERTIES = ("INV_1", "INV_1_tenures", "INV_2", "INV_3", "INV_11", "INV_12", "NoCircles")
 OF_BEATS = ("NobodyIsExpiredEarly",)
 
 

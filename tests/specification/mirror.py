@@ -103,6 +103,7 @@ def request(command: Command[Any, Any] | None) -> dict[str, Any]:
                 "ifEpoch": command.if_epoch,
                 "claim": _token(command.claim),
                 "evict": _id(command.evict),
+                "floor": command.floor,
             }
         case Commit():
             asked = {"epoch": command.epoch, "number": command.number, "progress": _progress(command.progress)}
@@ -159,6 +160,7 @@ def _hold(process: Process, partition: int) -> dict[str, Any]:
     return {
         "state": hold.state.name,
         "epoch": hold.epoch,
+        "floor": hold.floor,
         "owner": _id(hold.owner),
         "pending": request(hold.pending),
         "reply": reply(process.replies[partition]),

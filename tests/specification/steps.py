@@ -185,9 +185,10 @@ def _commit(world: World, number: int, partition: int) -> Iterator[Step]:
     yield "Commit", after.becomes(number, _committed(world, in_flight, commit, reply), commit)
     if world.may("lose the reply"):
         yield "LoseTheReplyToCommit", after.becomes(number, in_flight).after_a_fault()
-    if world.may("delay"):
-        late = evolve(world.becomes(number, in_flight), late=world.late | {commit})
-        yield "DelayCommit", late.after_a_fault()
+    for kind in ("delay", "delay a commit"):
+        if world.may(kind):
+            late = evolve(world.becomes(number, in_flight), late=world.late | {commit})
+            yield "DelayCommit", late.after_a_fault()
 
 
 def _committed(world: World, process: Process, commit: Commit, reply: Any) -> Process:
@@ -347,9 +348,10 @@ def _roll_back_the_group(world: World) -> Iterator[Step]:
 
 def _roll_back_a_lane(world: World, partition: int) -> Iterator[Step]:
     past = world.past_slots[partition]
-    if not world.may("roll back a lane") or past.lanes == world.slots[partition].lanes:
+    if past.lanes == world.slots[partition].lanes:
         return
     epochs = [slot.lanes[GROUP.group].epoch for slot in (*world.slots, *world.past_slots)]
+    clocks = {"roll back a lane": 1 + max(world.clock, *epochs), "roll back a lane and the clock": world.clock}
     slot = evolve(past, history=f"{world.slots[partition].history}'")
     kept = _counted(past.lanes[GROUP.group].progress) & world.settled[partition]
     after = evolve(
@@ -357,9 +359,10 @@ def _roll_back_a_lane(world: World, partition: int) -> Iterator[Step]:
         slots=replaced(world.slots, partition, slot),
         settled=replaced(world.settled, partition, kept),
         processes=tuple(_outdated(process, partition) for process in world.processes),
-        clock=1 + max(world.clock, *epochs),
     )
-    yield "RollBackALane", after.after_a_fault()
+    for kind, clock in clocks.items():
+        if world.may(kind):
+            yield "RollBackALane", evolve(after, clock=clock).after_a_fault()
 
 
 def _counted(progress: Progress) -> frozenset[int]:

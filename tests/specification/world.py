@@ -43,7 +43,8 @@ class World:
     @property
     def forgets(self) -> bool:
         """Whether the last change of a slot may be lost."""
-        return bool({"roll back the group", "roll back a lane"} & set(self.bounds.kinds))
+        kinds = {"roll back the group", "roll back a lane", "roll back a lane and the clock"}
+        return bool(kinds & set(self.bounds.kinds))
 
     def becomes(self, number: int, after: Process, executed: Command[Any, Any] | None = None) -> World:
         """One process changes; what it had under way and gives up is late."""

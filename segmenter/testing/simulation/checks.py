@@ -14,7 +14,7 @@ from segmenter.core.beats import LEASE_SHARE, Beat, Beaten
 from segmenter.core.command import PartitionSlot
 from segmenter.core.entries import parts_of
 from segmenter.core.group import GroupUpdated, UpdateGroup
-from segmenter.core.invariants import check_group, check_lane, check_trimming
+from segmenter.core.invariants import check_group, check_lane, check_tenures, check_trimming
 from segmenter.core.letters import Replay
 from segmenter.core.observations import Lost
 from segmenter.core.partition import Claim, Claimed, Commit, Committed, Lane, PartitionState, Release, Released
@@ -250,6 +250,17 @@ def only_the_owner_commits(history: History) -> None:
                 pass
 
 
+def tenures_are_apart(history: History) -> None:
+    """INV-1: no two claims get one (owner, epoch) of a partition, whatever was rolled back."""
+    granted: dict[int, list[tuple[str, int, str]]] = defaultdict(list)
+    for event in history.of(Executed):
+        if isinstance(event.command, Claim) and isinstance(event.reply, Claimed):
+            claim = event.command
+            granted[claim.slot.partition].append((claim.member, event.reply.epoch, claim.claim))
+    for each in granted.values():
+        check_tenures(each)
+
+
 def the_laws_hold_at_every_step(history: History) -> None:
     """INV-1, 2, 3, 8, 9 and 11 over every command that was executed."""
     for event in history.of(Executed):
@@ -312,6 +323,7 @@ CHECKS = (
     graceful_owners_do_not_overlap,
     nothing_starts_after_the_lease,
     only_the_owner_commits,
+    tenures_are_apart,
     the_laws_hold_at_every_step,
     progress_is_what_handlers_settled,
     *OF_SHELVES,

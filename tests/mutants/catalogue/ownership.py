@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.mutant import Mutant, conformance, core, fundamental, story
+from tests.mutants.mutant import Mutant, conformance, core, explored, fundamental, story
 
 __all__ = ["OWNERSHIP"]
 
@@ -114,6 +114,30 @@ OWNERSHIP = (
         conformance("a_claim_that_names_an_old_epoch_fails"),
         "if lane.epoch ~= if_epoch then",
         "if false then",
+    ),
+    Mutant(
+        "claim without a floor",
+        "P2 INV-1",
+        MACHINE,
+        core("machine", "after_a_rollback_to_a_clock_that_is_behind_a_claim_gets_an_epoch_that_it_never_had"),
+        "self._token(), evict, hold.floor, member.window)",
+        "self._token(), evict, 0, member.window)",
+    ),
+    Mutant(
+        "claim without a floor, in every interleaving",
+        "P2 INV-1",
+        MACHINE,
+        explored("the server goes back, and its clock is behind"),
+        "self._token(), evict, hold.floor, member.window)",
+        "self._token(), evict, 0, member.window)",
+    ),
+    Mutant(
+        "floor of epochs had, not of epochs met",
+        "P2 INV-1",
+        MACHINE,
+        core("machine", "a_claim_is_above_each_epoch_that_its_member_has_met"),
+        "evolve(hold, floor=hold.epoch)",
+        "evolve(hold, floor=hold.epoch if hold.owner == self.member.me else hold.floor)",
     ),
     Mutant(
         "claim that creates a lane",
