@@ -7,7 +7,16 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 
-from segmenter.config import Duration, Start, check_group, check_partitions, check_stream, seconds, start_of
+from segmenter.config import (
+    ConsumerOptions,
+    Duration,
+    Start,
+    check_group,
+    check_partitions,
+    check_stream,
+    seconds,
+    start_of,
+)
 from segmenter.core.command import Gone, GroupSlot, StreamSlot
 from segmenter.core.group import GroupState, LoadGroup
 from segmenter.core.layout import StreamConfig
@@ -203,6 +212,25 @@ class Administration(ABC):
                     yield heard
         finally:
             await session.aclose()
+
+    async def alter_group(self, stream: str, group: str, *, session_timeout: Duration) -> None:
+        """Change the session time-out of a group that has no members, paused or not.
+
+        Args:
+            stream: its name.
+            group: its name.
+            session_timeout: seconds of silence after which a consumer counts as dead; consumers must register with
+                the same.
+
+        Raises:
+            NonExistentGroup: there is no such group.
+            GroupNotEmpty: it has members.
+            InvalidArgument: the time-out is too short or too long.
+        """
+        slot = GroupSlot(check_stream(stream), check_group(group))
+        session_ms = round(ConsumerOptions(session_timeout_s=session_timeout).session_timeout_s * 1000)
+        await self._open()
+        await self.lifecycle.alter_group(slot, session_ms)
 
     async def pause_group(self, stream: str, group: str) -> None:
         """Have nothing more processed for a group: its members stay, and hand back each partition when it has drained.

@@ -176,19 +176,21 @@ class Consumer:
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
-    async def shutdown(self, *, drain: bool = True) -> None:
+    async def shutdown(self, *, drain: bool = True, forever: bool = False) -> None:
         """Hand nothing more out, hand the partitions over, and leave the group. May be called twice.
 
         Args:
             drain: wait until what is handed out has been settled, ``drain_timeout`` at most; otherwise give it back
                 at once, as leaving an ``async with`` block does. What is given back is delivered elsewhere, as the
                 same attempt unless an exception has left the block, and acknowledging it raises.
+            forever: give the ``instance_id`` up, too: its partitions go to others at once. Otherwise they wait for a
+                restart under that name until a session has passed.
 
         If it is cancelled, what is in flight is given back at once, and the consumer has left all the same.
         """
         if not self._closed:
             self._closed = True
-            self._pump.leave(drain=drain)
+            self._pump.leave(drain=drain, forever=forever)
         elif not drain:
             self._pump.give_back()
         await all_ended([self._running], hurry=self._pump.give_back)

@@ -185,9 +185,10 @@ class Segmenter(Administration):
             batch_size: how many messages ``read`` returns at most.
             max_processing_time: seconds after which a message that is not settled is taken back and handed out again.
             start: where a group that is new begins: ``"earliest"``, ``"latest"``, a message's id, or a datetime.
-            session_timeout: seconds of silence after which a consumer counts as dead; the same in all of a group.
-            instance_id: a name that outlives the process: a restart takes its partitions up again without moving
-                the others'.
+            session_timeout: seconds of silence after which a consumer counts as dead; the same in all of a group. It
+                can change while the group has no members.
+            instance_id: a name that outlives the process, of one process at a time: a restart takes its partitions up
+                again, and no other partition moves. After an orderly end they wait for it for a session.
             takeover: whether a restart under the same ``instance_id`` waits for the former to fall silent, or not.
             on_loss: what happens when the server has lost messages that the group had yet to settle, or had read:
                 stop with ``OffsetOutOfRange`` or ``LogTruncated``, or go on with what is left. The same goes for an
@@ -205,7 +206,8 @@ class Segmenter(Administration):
 
         Raises:
             NonExistentStream: there is no such stream.
-            SessionMismatch: the group runs with another session time-out.
+            SessionMismatch: the group has members, with another session time-out.
+            SeatTaken: processes that live displace each other from this ``instance_id``.
             InvalidArgument: a value cannot be (``EmptyGroupName``, ``InvalidBatchSize``, ...).
         """
         options = ConsumerOptions(
@@ -241,7 +243,7 @@ class Segmenter(Administration):
         await self._open()
         config = await self.lifecycle.load_stream(slot.stream)
         session_ms = round(options.session_timeout_s * 1000)
-        opened = await self.lifecycle.open_group(slot, config.partitions, session_ms, start)
+        opened = await self.lifecycle.open_group(slot, config.partitions, session_ms, start, options.instance_id)
         session = await self._backend.session()
         if self._closing is not None:
             await session.aclose()

@@ -64,10 +64,11 @@ class Post:
         """Ctrl-C, if it has arrived in a handler."""
         return None if self._runner is None else self._runner.interrupt
 
-    def stop(self, within_s: float | None) -> None:
+    def stop(self, within_s: float | None, *, forever: bool) -> None:
         """End as soon as the handlers that are at work have ended, or have had their time."""
         if self._runner is not None:
-            self._runner.stop(self._handler.options.drain_timeout_s if within_s is None else within_s)
+            its = self._handler.options.drain_timeout_s
+            self._runner.stop(its if within_s is None else within_s, forever=forever)
         elif self.task is not None:
             self.task.cancel()
 
@@ -104,6 +105,7 @@ class Shift:
         self, handlers: Sequence[Handler], segmenter: Segmenter, executor: Executor, stopping: asyncio.Event
     ) -> None:
         self._stopping = stopping
+        self.forever = False  # whether the handlers' instance_ids are given up when it stops
         self._posts = [Post(handler, segmenter, executor, stopping) for handler in handlers]
 
     @property
@@ -146,7 +148,7 @@ class Shift:
         self._stopping.set()
         for post in self._posts:
             if post.task is not None and not post.task.done():
-                post.stop(within_s)
+                post.stop(within_s, forever=self.forever)
 
 
 def _raise_first(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -143,12 +143,18 @@ class Worker(Handlers):
         if self._stopping is not None:
             raise SegmenterError("the worker is running already")
 
-    async def stop(self) -> None:
+    async def stop(self, *, forever: bool = False) -> None:
         """Start no more handlers, let those at work end (``drain_timeout``), hand over, and return when all is done.
 
         Nothing happens if it does not run. A handler must not await this, since it would wait for itself.
+
+        Args:
+            forever: give the handlers' ``instance_id`` up, too: their partitions go to others at once. Otherwise they
+                wait for a restart under that name until a session has passed.
         """
         if self._stopping is not None:
+            if self._shift is not None:
+                self._shift.forever = forever
             self._stopping.set()
             await self._ended.wait()
 

@@ -340,7 +340,7 @@ REPLIES: Mapping[bytes, Callable[[Raw], object]] = {
     b"StreamUpdated": lambda raw: layout.StreamUpdated(),
     b"StreamConflict": lambda raw: layout.StreamConflict(_config(raw)),
     # groups
-    b"GroupLoaded": lambda raw: group.GroupLoaded(_document(raw[1:]), parse_position(raw[0])),
+    b"GroupLoaded": lambda raw: group.GroupLoaded(_document(raw[2:]), parse_position(raw[0]), int(raw[1])),
     b"GroupUpdated": lambda raw: group.GroupUpdated(int(raw[0])),
     b"GroupConflict": lambda raw: group.GroupConflict(_document(raw)),
     b"StillAlive": lambda raw: group.StillAlive(raw[0].decode()),

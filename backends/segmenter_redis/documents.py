@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from segmenter.core.group import GroupState, Membership
+from segmenter.core.group import Away, Displacement, GroupState, Membership, ProcessInfo
 from segmenter.core.layout import FORMAT, StreamConfig
 from segmenter.core.partition import Progress
 from segmenter.errors import UnsupportedFormat
@@ -65,12 +65,29 @@ def group_body(document: GroupState) -> bytes:
             "partitions": document.partitions,
             "session_ms": document.session_ms,
             "state": document.state,
-            "members": {name: [member.seat, member.leaving] for name, member in document.members.items()},
+            "members": {name: _member_parts(member) for name, member in document.members.items()},
             "gone": dict(document.gone),
             "owners": owners,
             "assignment": [None if name is None else index[name] for name in document.assignment],
+            "away": {seat: [away.member, away.since] for seat, away in document.away.items()},
+            "displaced": {
+                seat: [[each.member, each.at, *_process_parts(each.by)] for each in records]
+                for seat, records in document.displaced.items()
+            },
         }
     )
+
+
+def _member_parts(member: Membership) -> list[Any]:
+    return [member.seat, member.leaving, member.returning, *_process_parts(member.process)]
+
+
+def _member_from(seat: str | None, leaving: bool, returning: bool, *process: Any) -> Membership:
+    return Membership(seat, leaving, returning, ProcessInfo(*process))
+
+
+def _process_parts(process: ProcessInfo) -> tuple[str, int, str]:
+    return process.host, process.pid, process.version
 
 
 def group_from(version: bytes, generation: bytes, body: bytes) -> GroupState:
@@ -87,9 +104,14 @@ def group_from(version: bytes, generation: bytes, body: bytes) -> GroupState:
         version=version.decode(),
         generation=int(generation),
         state=stored["state"],
-        members={name: Membership(*member) for name, member in stored["members"].items()},
+        members={name: _member_from(*parts) for name, parts in stored["members"].items()},
         gone=stored["gone"],
         assignment=tuple(None if number is None else owners[number] for number in stored["assignment"]),
+        away={seat: Away(*parts) for seat, parts in stored["away"].items()},
+        displaced={
+            seat: tuple(Displacement(member, ProcessInfo(*by), at) for member, at, *by in records)
+            for seat, records in stored["displaced"].items()
+        },
     )
 
 

@@ -9,6 +9,9 @@ since m keeps at most min(held(m), q(m)). If everyone keeps exactly that, the bo
 so there is room for every partition left over. And a larger quota lowers the bound, by one, only where held(m) exceeds
 floor(P/M): it is lowest if the P mod M larger quotas go to those who hold most. (Kafka's sticky assignor, KIP-54, has
 the same aim and searches for it; where any member may take any partition, one pass does.)
+
+Some are *away*: they keep what they have as if they were there, up to the quota of a member, and get no more. Who holds
+no more than the floor keeps all of it; the others share what is left, and the bound holds among them.
 """
 
 from __future__ import annotations
@@ -21,29 +24,36 @@ __all__ = ["assign", "is_balanced", "moves"]
 Assignment = Sequence[str | None]
 
 
-def assign(members: Collection[str], previous: Assignment) -> tuple[str | None, ...]:
-    """Return the next member of each partition, ``None`` everywhere if there are no members.
+def assign(members: Collection[str], previous: Assignment, away: Collection[str] = ()) -> tuple[str | None, ...]:
+    """Return the next member of each partition, ``None`` where there is nobody.
 
-    Sizes differ by at most one, so with fewer partitions than members some get none. It takes O(P + M log M).
+    Sizes differ by at most one, so with fewer partitions than members some get none. It takes O(P + M log M) where
+    nobody is away.
 
     Args:
         members: each once, in any order.
         previous: the member that each partition was meant for; it may be gone, or ``None``.
+        away: those that keep some of what they have and get no more.
     """
     if not members:
-        return (None,) * len(previous)
-    room = _quotas(members, previous)
+        return tuple([name if name in away else None for name in previous])
+    room = _quotas(members, previous, away)
     kept = [_keep(name, room) for name in previous]
     takers = (name for name, places in room.items() for _ in range(places))  # in order of rank, whoever computes it
     return tuple(next(takers) if name is None else name for name in kept)
 
 
-def _quotas(members: Collection[str], previous: Assignment) -> dict[str, int]:
+def _quotas(members: Collection[str], previous: Assignment, away: Collection[str]) -> dict[str, int]:
     """How many partitions each member gets; those who hold most come first, ties go by name."""
     held = Counter(previous)
-    small, larger = divmod(len(previous), len(members))
-    ranked = sorted(members, key=lambda name: (-held[name], name))
-    return {name: small + (rank < larger) for rank, name in enumerate(ranked)}
+    sharing, left, quotas = {*members, *away}, len(previous), dict[str, int]()
+    while short := [name for name in away if name in sharing and held[name] <= left // len(sharing)]:
+        quotas |= {name: held[name] for name in short}  # all that they have, so there is no room for more
+        sharing -= set(short)
+        left -= sum(held[name] for name in short)
+    small, larger = divmod(left, len(sharing))
+    ranked = sorted(sharing, key=lambda name: (-held[name], name))
+    return {name: small + (rank < larger) for rank, name in enumerate(ranked)} | quotas
 
 
 def _keep(name: str | None, room: dict[str, int]) -> str | None:
@@ -54,13 +64,17 @@ def _keep(name: str | None, room: dict[str, int]) -> str | None:
     return name
 
 
-def is_balanced(members: Collection[str], assignment: Assignment) -> bool:
-    """Whether every partition has one of the members and none has two more than another."""
+def is_balanced(members: Collection[str], assignment: Assignment, away: Collection[str] = ()) -> bool:
+    """Whether every partition has one of the members and none has two more than another.
+
+    Those that are away may have fewer, and no more than a member may have.
+    """
     if not members:
-        return all(name is None for name in assignment)
+        return all(name is None or name in away for name in assignment)
     held = Counter(assignment)
     sizes = [held[name] for name in members]
-    return sum(sizes) == len(assignment) and max(sizes) - min(sizes) <= 1
+    theirs = [held[name] for name in away]
+    return sum(sizes) + sum(theirs) == len(assignment) and max([*sizes, *theirs]) - min(sizes) <= 1
 
 
 def moves(previous: Assignment, following: Assignment, members: Collection[str]) -> int:

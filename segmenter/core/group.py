@@ -6,13 +6,14 @@ what to claim and what to give up. Whether a claim holds is decided by the parti
 
 ``Joined`` changes only the membership, unless a partition has nobody: the assignment follows as ``Balanced`` when
 membership has been quiet for a moment, so that ten consumers starting together cause one rebalance. Departures are
-followed at once.
+followed at once, but for a member with a seat: while that is away, what was meant for it stays so, until a member takes
+the seat again or the seat is ``Vacated``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from attrs import evolve, field, frozen
 
@@ -21,13 +22,38 @@ from segmenter.core.command import Command, GroupSlot
 from segmenter.core.creation import Dropped
 from segmenter.core.events import Announcement, Changed, limited
 from segmenter.core.log import Log
+from segmenter.core.membership import (
+    CONTESTED_US,
+    LIMIT_DISPLACEMENTS,
+    Away,
+    Balanced,
+    CaughtUp,
+    Displacement,
+    Expired,
+    GroupEvent,
+    How,
+    Joined,
+    Leaving,
+    Left,
+    Membership,
+    Paused,
+    ProcessInfo,
+    Readied,
+    Removed,
+    Removing,
+    Resumed,
+    SessionChanged,
+    Vacated,
+)
 
 __all__ = [
     "LIMIT_GONE",
     "Announce",
     "Announced",
+    "Away",
     "Balanced",
     "CaughtUp",
+    "Displacement",
     "DropGroup",
     "Expired",
     "GroupConflict",
@@ -43,99 +69,19 @@ __all__ = [
     "LoadGroup",
     "Membership",
     "Paused",
+    "ProcessInfo",
     "Readied",
     "Removed",
     "Removing",
     "Resumed",
+    "SessionChanged",
     "StillAlive",
     "UpdateGroup",
+    "Vacated",
 ]
 
+LIMIT_SEATS = 256  # whose displacements are remembered
 LIMIT_GONE = 256  # former members remembered; the owner of a lane that is forgotten is waited for instead
-
-How = Literal["left", "expired", "displaced"]
-
-
-@frozen
-class Membership:
-    """A member as the document knows it."""
-
-    seat: str | None = None  # a name that outlives the process, so that a restart takes its partitions up again
-    leaving: bool = False
-
-
-# --- what may happen to a group -------------------------------------------------------------------------------------
-
-
-@frozen
-class Joined:
-    """A member with a fresh id came; with a ``seat`` that is taken, it displaces the member that sat there."""
-
-    member: str
-    seat: str | None = None
-    immediate: bool = False  # do not wait for the displaced member to fall silent
-
-
-@frozen
-class Leaving:
-    """A member drains: it stays, but nothing is assigned to it."""
-
-    member: str
-
-
-@frozen
-class Left:
-    """A member is gone of its own will and owns nothing."""
-
-    member: str
-
-
-@frozen
-class Expired:
-    """Members were silent for a session."""
-
-    members: tuple[str, ...]
-
-
-@frozen
-class CaughtUp:
-    """A lane has seen a generation that the document, rolled back, is behind."""
-
-    generation: int
-
-
-@frozen
-class Balanced:
-    """Membership has been quiet: even the assignment out."""
-
-
-@frozen
-class Readied:
-    """Every partition has a lane for the group."""
-
-
-@frozen
-class Paused:
-    """An operator wants nothing processed: the members stay, and hand every partition back."""
-
-
-@frozen
-class Resumed:
-    """They may go on."""
-
-
-@frozen
-class Removing:
-    """The group is being removed; its members stop."""
-
-
-@frozen
-class Removed:
-    """The lanes are gone; the document stays as a tombstone, so that members do not create the group anew."""
-
-
-GroupEvent = Joined | Leaving | Left | Expired | CaughtUp | Balanced | Readied | Paused | Resumed | Removing | Removed
-
 
 # --- the document ---------------------------------------------------------------------------------------------------
 
@@ -151,7 +97,9 @@ class GroupState:
     state: Literal["creating", "ready", "paused", "removing", "removed"] = "creating"
     members: Mapping[str, Membership] = field(factory=dict[str, Membership])
     gone: Mapping[str, How] = field(factory=dict[str, How])
-    assignment: tuple[str | None, ...] = ()
+    assignment: tuple[str | None, ...] = ()  # members, and those that are away
+    away: Mapping[str, Away] = field(factory=dict[str, Away])  # by seat
+    displaced: Mapping[str, tuple[Displacement, ...]] = field(factory=dict[str, tuple[Displacement, ...]])  # by seat
 
     def __attrs_post_init__(self) -> None:
         if not self.assignment:
@@ -165,9 +113,17 @@ class GroupState:
         return sorted(name for name, member in self.members.items() if not member.leaving)
 
     @property
+    def returning(self) -> list[str]:
+        """Those that keep what is meant for them, and get no more: they are away, or about to be."""
+        if self.state == "paused":
+            return []
+        leaving = [name for name, member in self.members.items() if member.returning]
+        return sorted([*leaving, *(away.member for away in self.away.values())])
+
+    @property
     def balanced(self) -> bool:
-        """Whether every partition has an eligible member and none has two more than another."""
-        return is_balanced(self.eligible, self.assignment)
+        """Whether every partition has somebody and no eligible member has two fewer than another."""
+        return is_balanced(self.eligible, self.assignment, self.returning)
 
     def assigned_to(self, member: str) -> frozenset[int]:
         """The partitions that are meant for a member."""
@@ -183,25 +139,54 @@ class GroupState:
         """Whether the document vouches that ``owner`` cannot come back: it left, or fell silent for a session."""
         return self.gone.get(owner) in ("left", "expired")
 
-    def on(self, event: GroupEvent) -> GroupState:  # noqa: C901 - one case for each event
+    def away_for_us(self, away: Away) -> int:
+        """How long a seat was away at least when this document was written, in the server's microseconds."""
+        return self.generation - (away.since or self.generation)
+
+    def contests(self, seat: str | None, now_us: int) -> tuple[Displacement, ...]:
+        """The latest displacements of a seat that was displaced so often lately that two processes must be at it."""
+        known = self.displaced.get(seat, ()) if seat is not None else ()
+        recent = tuple(each for each in known if 0 <= now_us - (each.at or self.generation) <= CONTESTED_US)
+        return recent if len(recent) >= LIMIT_DISPLACEMENTS else ()
+
+    def sitting_in(self, seat: str | None) -> str | None:
+        """The member of that seat."""
+        return next((name for name, member in self.members.items() if seat and member.seat == seat), None)
+
+    def displacer_of(self, member: str, seat: str | None) -> ProcessInfo | None:
+        """The process that took the seat of a former member, if that is still known."""
+        records = [each.by for each in self.displaced.get(seat or "", ()) if each.member == member]
+        heir = self.sitting_in(seat)
+        return records[0] if records else self.members[heir].process if heir is not None else None
+
+    def on(self, event: GroupEvent) -> GroupState:
         """Return the document after an event, or this very document if the event changes nothing."""
+        after = self._on(event)
+        return after if after is self else after._dated_by(self)
+
+    def _on(self, event: GroupEvent) -> GroupState:  # noqa: C901, PLR0912 - one case for each event
         match event:
             case Joined():
                 return self._joined(event)
-            case Leaving(member):
-                return self._leaving(member)
+            case Leaving():
+                return self._leaving(event)
             case Left(member):
-                return self._without([member], "left")
+                return self._left(member)
+            case Vacated(members):
+                return self._vacated(members)
             case Expired(members):
                 return self._without(members, "expired")
             case Balanced():
                 return self if self.balanced else self._rebalanced()
             case CaughtUp(generation):
                 return evolve(self, generation=generation) if generation > self.generation else self
+            case SessionChanged(session_ms):
+                same = bool(self.members) or session_ms == self.session_ms
+                return self if same else evolve(self, session_ms=session_ms)
             case Readied():
                 return evolve(self, state="ready") if self.state == "creating" else self
             case Paused():
-                return evolve(self, state="paused")._rebalanced() if self.state == "ready" else self
+                return evolve(self, state="paused", away={})._rebalanced() if self.state == "ready" else self
             case Resumed():
                 return evolve(self, state="ready")._rebalanced() if self.state == "paused" else self
             case Removing():
@@ -212,22 +197,52 @@ class GroupState:
     def _joined(self, event: Joined) -> GroupState:
         if event.member in self.members:
             return self
-        how: How = "left" if event.immediate else "displaced"
-        seated = [name for name, member in self.members.items() if event.seat and member.seat == event.seat]
-        members = {**self.members, event.member: Membership(event.seat)}
-        gone = dict(self.gone)
-        for name in seated:
-            del members[name]
-            gone[name] = how
-        assignment = tuple(event.member if name in seated else name for name in self.assignment)
-        joined = evolve(self, members=members, gone=_latest(gone), assignment=assignment)
-        return joined._rebalanced() if None in assignment else joined
+        members = {**self.members, event.member: Membership(event.seat, process=event.process)}
+        gone, away, displaced = dict(self.gone), dict(self.away), self.displaced
+        former: set[str] = set()
+        if (sitting := self.sitting_in(event.seat)) is not None:
+            del members[sitting]
+            gone[sitting] = "left" if event.immediate else "displaced"
+            displaced = self._displaced(event, sitting)
+            former.add(sitting)
+        if event.seat in away:
+            former.add(away.pop(event.seat).member)
+        assignment = tuple(event.member if name in former else name for name in self.assignment)
+        changes: dict[str, Any] = {"members": members, "gone": _latest(gone), "away": away, "displaced": displaced}
+        joined = evolve(self, **changes, assignment=assignment)
+        unserved = not self.eligible and event.member not in assignment
+        return joined._rebalanced() if None in assignment or unserved else joined
 
-    def _leaving(self, member: str) -> GroupState:
-        if member not in self.members or self.members[member].leaving:
+    def _displaced(self, event: Joined, member: str) -> dict[str, tuple[Displacement, ...]]:
+        """The displacements that count, with one more."""
+        assert event.seat is not None  # noqa: S101 - somebody sat there
+        known = {
+            seat: tuple(each for each in records if self.generation - (each.at or self.generation) <= CONTESTED_US)
+            for seat, records in self.displaced.items()
+        }
+        its = (*known.pop(event.seat, ()), Displacement(member, event.process))[-LIMIT_DISPLACEMENTS:]
+        return {seat: records for seat, records in list(known.items())[-LIMIT_SEATS:] if records} | {event.seat: its}
+
+    def _leaving(self, event: Leaving) -> GroupState:
+        it = self.members.get(event.member)
+        if it is None or it.leaving:
             return self
-        members = {**self.members, member: evolve(self.members[member], leaving=True)}
-        return evolve(self, members=members)._rebalanced()
+        returning = it.seat is not None and not event.forever and bool(self.assigned_to(event.member))
+        members = {**self.members, event.member: evolve(it, leaving=True, returning=returning)}
+        after = evolve(self, members=members)
+        return after if returning else after._rebalanced()
+
+    def _left(self, member: str) -> GroupState:
+        it = self.members.get(member)
+        if it is None or not it.returning or not it.seat or not self.assigned_to(member):
+            return self._without([member], "left")
+        members = {name: other for name, other in self.members.items() if name != member}
+        gone, away = _latest({**self.gone, member: "left"}), {**self.away, it.seat: Away(member)}
+        return evolve(self, members=members, gone=gone, away=away)
+
+    def _vacated(self, members: Iterable[str]) -> GroupState:
+        away = {seat: it for seat, it in self.away.items() if it.member not in members}
+        return self if len(away) == len(self.away) else evolve(self, away=away)._rebalanced()
 
     def _without(self, departed: Iterable[str], how: How) -> GroupState:
         departed = [name for name in departed if name in self.members]
@@ -238,7 +253,22 @@ class GroupState:
         return evolve(self, members=members, gone=gone)._rebalanced()
 
     def _rebalanced(self) -> GroupState:
-        return evolve(self, assignment=assign(self.eligible, self.assignment))
+        return evolve(self, assignment=assign(self.eligible, self.assignment, self.returning))
+
+    def _dated_by(self, before: GroupState) -> GroupState:
+        """Say of what the latest write made when that was: its generation was not known before."""
+        away = {
+            seat: evolve(it, since=before.generation) if it == before.away.get(seat) and not it.since else it
+            for seat, it in self.away.items()
+        }
+        displaced = {
+            seat: tuple(
+                evolve(it, at=before.generation) if it in before.displaced.get(seat, ()) and not it.at else it
+                for it in records
+            )
+            for seat, records in self.displaced.items()
+        }
+        return evolve(self, away=away, displaced=displaced) if away or displaced else self
 
 
 def _latest(gone: Mapping[str, How]) -> dict[str, How]:
@@ -264,6 +294,7 @@ class GroupLoaded:
 
     document: GroupState | None
     end: tuple[int, int] = (0, 0)
+    now_us: int = field(default=0, eq=False)  # the server's clock
 
 
 @frozen
@@ -273,7 +304,8 @@ class LoadGroup(Command[GroupData, GroupLoaded]):
     slot: GroupSlot
 
     def apply(self, state: GroupData | None, now_us: int) -> tuple[GroupData | None, GroupLoaded]:
-        return state, GroupLoaded(state.document, state.events.last) if state else GroupLoaded(None)
+        loaded = GroupLoaded(state.document, state.events.last, now_us) if state else GroupLoaded(None, now_us=now_us)
+        return state, loaded
 
 
 @frozen

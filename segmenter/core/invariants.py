@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from segmenter.core.assignor import assign, is_balanced, moves
+from segmenter.core.assignor import assign, moves
 from segmenter.core.group import GroupState
 from segmenter.core.log import parse_position
 from segmenter.core.partition import Lane, PartitionState, Progress
@@ -93,23 +93,27 @@ def check_group(before: GroupState | None, after: GroupState | None) -> None:
     if after is None or before is None or after.version == before.version:
         return
     _hold("the generation rises", after.generation > before.generation, before.generation, after.generation)
-    strangers = set(after.assignment) - set(after.members) - {None}
+    strangers = set(after.assignment) - set(after.members) - set(after.returning) - {None}
     _hold("INV-8 partitions are meant for members", not strangers, strangers)
+    seated = {member.seat for member in after.members.values()} & set(after.away)
+    _hold("INV-8 nobody sits in a seat that is away", not seated, seated)
     if after.assignment == before.assignment or after.state == "removed":
         return
     seats = {name: after.members[name].seat for name in after.members}
-    successor = {name: _successor(name, before, seats) for name in before.members}
+    sat = {name: member.seat for name, member in before.members.items()}
+    sat |= {away.member: seat for seat, away in before.away.items()}
+    successor = {name: _successor(name, seat, seats) for name, seat in sat.items()}
     previous = [successor.get(name, name) if name is not None else None for name in before.assignment]
     if list(after.assignment) == previous:
         return  # a seat changed hands, and nothing moved
-    _hold("INV-11 the assignment is balanced", is_balanced(after.eligible, after.assignment), after.assignment)
-    fewest = moves(previous, assign(after.eligible, previous), after.eligible)
-    _hold("INV-11 as few move as can be", moves(previous, after.assignment, after.eligible) == fewest, after.assignment)
+    _hold("INV-11 the assignment is balanced", after.balanced, after.assignment)
+    stay = (*after.eligible, *after.returning)
+    fewest = moves(previous, assign(after.eligible, previous, after.returning), stay)
+    _hold("INV-11 as few move as can be", moves(previous, after.assignment, stay) == fewest, after.assignment)
 
 
-def _successor(name: str, before: GroupState, seats: Mapping[str, str | None]) -> str:
+def _successor(name: str, seat: str | None, seats: Mapping[str, str | None]) -> str:
     """The member that sits in a former member's seat now, or itself."""
-    seat = before.members[name].seat
     heirs = [heir for heir, its in seats.items() if seat is not None and its == seat]
     return heirs[0] if heirs and name not in seats else name
 

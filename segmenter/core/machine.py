@@ -19,7 +19,7 @@ from segmenter.core import signals as sig
 from segmenter.core.beats import BEATS_PER_SESSION
 from segmenter.core.command import Command, Gone, PartitionSlot
 from segmenter.core.events import Announcement, Changed, Freed, Wanted
-from segmenter.core.member import Hold, Member, Reason
+from segmenter.core.member import Hold, Member, Reason, Vacancy
 from segmenter.core.observations import Admitted, Departed, Granted, HandedBack, Lost, Missing, Observation, Reassigned
 from segmenter.core.partition import Behind, Claim, Claimed, Fenced, Held, Release, Released
 from segmenter.core.partition import Changed as EpochChanged
@@ -65,7 +65,8 @@ class _Step:
         match event:
             case sig.Join():
                 self._turn(Turn.JOIN)
-            case sig.Leave():
+            case sig.Leave(forever):
+                self._evolve(forever=forever if self.member.standing is not Standing.LEAVING else self.member.forever)
                 self._turn(Turn.LEAVE)
             case sig.Learned(document):
                 # Beats come over another connection, so an older document may arrive late: ask rather than believe.
@@ -206,14 +207,20 @@ class _Step:
 
     def _observe(self, document: doc.GroupState) -> None:
         if document.version != self.member.document.version or document.generation != self.member.document.generation:
-            self._evolve(document=document, learned_at=self.now)
+            self._evolve(document=document, learned_at=self.now, vacancies=self._vacancies(document))
             self._emit(Reassigned(self.member.me, document.generation, document.assigned_to(self.member.me)))
         self._stand(document)
         if self.member.standing in (Standing.STABLE, Standing.LEAVING):
-            mine = document.assigned_to(self.member.me)
+            its = document.members.get(self.member.me)  # who leaves keeps nothing, whatever is meant for its seat
+            mine = frozenset[int]() if its is not None and its.leaving else document.assigned_to(self.member.me)
             for partition in range(document.partitions):
                 self._symbol(partition, Symbol.ASSIGNED if partition in mine else Symbol.REVOKED)
             self._poke(lambda hold: hold.owner is not None and document.may_be_evicted(hold.owner))
+
+    def _vacancies(self, document: doc.GroupState) -> tuple[Vacancy, ...]:
+        known = {vacancy.member: vacancy.since for vacancy in self.member.vacancies}
+        away = sorted(it.member for it in document.away.values())
+        return tuple(Vacancy(name, known.get(name, self.now)) for name in away)
 
     def _stand(self, document: doc.GroupState) -> None:
         """What the document says of my own membership."""
@@ -224,7 +231,7 @@ class _Step:
         elif me in document.members:
             self._turn(Turn.ADMITTED)
         elif how == "displaced":
-            self._turn(Turn.DISPLACED, "displaced")
+            self._turn(Turn.DISPLACED, "left" if standing is Standing.LEAVING else "displaced")
         elif how in ("left", None) and standing is Standing.LEAVING:
             self._turn(Turn.DEPARTED, "left")
         elif how is not None or standing is not Standing.JOINING:  # once gone, an id is never a member's again
@@ -238,6 +245,8 @@ class _Step:
         if member.changing is not None or (member.retry_at is not None and self.now < member.retry_at):
             return
         self._evolve(retry_at=None)
+        if member.standing is Standing.JOINING and member.session_ms != member.document.session_ms:
+            self._turn(Turn.EXPELLED, "session")  # with this document there is no joining, whatever it was before
         if member.standing is Standing.LEAVING and member.me not in member.document.members:
             self._turn(Turn.DEPARTED, "left")
         wish = wish_of(self.member, self.now)
@@ -247,7 +256,7 @@ class _Step:
     def _change(self, wish: doc.GroupEvent) -> None:
         before = self.member.document
         after = evolve(before.on(wish), version=self._token())
-        about = " ".join(wish.members) if isinstance(wish, doc.Expired) else self.member.me
+        about = " ".join(wish.members) if isinstance(wish, doc.Expired | doc.Vacated) else self.member.me
         event = Changed(after.version, type(wish).__name__.lower(), about, before.concerned(after))
         silent = self.member.silent if isinstance(wish, doc.Expired) else sig.Silent((), 0)
         command = doc.UpdateGroup(self.member.slot, before.version, after, event, silent.members, silent.below)

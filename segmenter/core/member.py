@@ -8,15 +8,15 @@ from zlib import crc32
 from attrs import Factory, frozen
 
 from segmenter.core.command import Command, GroupSlot
-from segmenter.core.group import GroupState, UpdateGroup
+from segmenter.core.group import GroupState, ProcessInfo, UpdateGroup
 from segmenter.core.signals import Silent
 from segmenter.core.transitions import Standing, State
 
-__all__ = ["Hold", "Member", "Reason"]
+__all__ = ["Hold", "Member", "Reason", "Vacancy"]
 
 JITTER_S = 0.05  # at most, before a lost race is run again
 
-Reason = Literal["", "left", "expelled", "displaced", "removed", "lost"]
+Reason = Literal["", "left", "expelled", "displaced", "removed", "lost", "session"]
 
 
 @frozen
@@ -31,6 +31,14 @@ class Hold:
     met: int = 0  # how many claims have met it
     poke_at: float | None = None  # when to look again
     pending: Command[Any, Any] | None = None  # claim or release without an answer
+
+
+@frozen
+class Vacancy:
+    """A seat that is away, as far as a member has seen that itself."""
+
+    member: str  # that sat there
+    since: float  # when the document first said so
 
 
 def _free(member: Member) -> tuple[Hold, ...]:
@@ -48,15 +56,18 @@ class Member:
     document: GroupState
     seat: str | None = None
     immediate: bool = False  # take a seat over without waiting for its former holder to fall silent
+    process: ProcessInfo = ProcessInfo()
     window: int = 0  # messages of a partition that may be in flight ahead of its progress
     standing: Standing = Standing.OUTSIDE
     reason: Reason = ""  # why it is outside again
+    forever: bool = False  # it leaves, and gives its seat up
     holds: tuple[Hold, ...] = Factory(_free, takes_self=True)
     learned_at: float = 0.0  # when this document was first seen
     loading: bool = False
     changing: UpdateGroup | None = None  # not answered yet
     retry_at: float | None = None  # after a lost race, no change of the document is tried before
     silent: Silent = Silent((), 0)
+    vacancies: tuple[Vacancy, ...] = ()
     behind: int = 0  # a generation that a lane has seen, and the document has not
     tokens: int = 0  # made so far
 
@@ -66,9 +77,22 @@ class Member:
         times = [hold.poke_at for hold in self.holds if hold.poke_at is not None]
         if self.retry_at is not None:
             times.append(self.retry_at)
-        elif self.standing is Standing.STABLE and self.changing is None and not self.document.balanced:
-            times.append(self.balance_at)
+        elif self.standing is Standing.STABLE and self.changing is None:
+            times += [] if self.document.balanced else [self.balance_at]
+            times += [vacancy.since + self.session_s for vacancy in self.vacancies]
         return min(times, default=None)
+
+    @property
+    def session_ms(self) -> int:
+        """Its session time-out, as documents state it."""
+        return round(self.session_s * 1000)
+
+    def overdue(self, now: float) -> tuple[str, ...]:
+        """Those that left more than a session ago, by this member's clock or by the server's, and are not back."""
+        away = {it.member: self.document.away_for_us(it) for it in self.document.away.values()}
+        long_ago = [name for name, us in away.items() if us >= self.session_s * 1e6]
+        seen = [vacancy.member for vacancy in self.vacancies if now - vacancy.since >= self.session_s]
+        return tuple(sorted({*long_ago, *seen} & set(away)))
 
     @property
     def balance_at(self) -> float:

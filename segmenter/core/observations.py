@@ -41,7 +41,7 @@ class Departed:
     """The consumer is no longer a member."""
 
     member: str
-    reason: str  # left, expelled, displaced, removed, lost
+    reason: str  # left, expelled, displaced, removed, lost, session
 
 
 @frozen

@@ -49,6 +49,8 @@ class Join:
 class Leave:
     """Stop being one, handing everything over."""
 
+    forever: bool = False  # give the seat up, too
+
 
 @frozen
 class Learned:

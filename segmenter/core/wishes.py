@@ -13,10 +13,10 @@ def wish_of(member: Member, now: float) -> doc.GroupEvent | None:
     """Return the next change of the document that a member wants; ``None`` if it wants none."""
     match member.standing:
         case Standing.JOINING:
-            return doc.Joined(member.me, member.seat, member.immediate)
+            return doc.Joined(member.me, member.seat, member.immediate, member.process)
         case Standing.LEAVING:
             drained = doc.Left(member.me) if member.idle else None
-            return drained if member.document.members[member.me].leaving else doc.Leaving(member.me)
+            return drained if member.document.members[member.me].leaving else doc.Leaving(member.me, member.forever)
         case Standing.STABLE:
             return _of_a_stable(member, now)
         case _:
@@ -29,4 +29,6 @@ def _of_a_stable(member: Member, now: float) -> doc.GroupEvent | None:
         return doc.Expired(member.silent.members)
     if member.behind > document.generation and not member.loading:
         return doc.CaughtUp(member.behind)
+    if overdue := member.overdue(now):
+        return doc.Vacated(overdue)
     return doc.Balanced() if not document.balanced and now >= member.balance_at else None

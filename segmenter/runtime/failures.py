@@ -19,7 +19,6 @@ from segmenter.errors import (
     NonExistentGroup,
     OffsetOutOfRange,
     RetriesExhausted,
-    SeatTaken,
     SegmenterError,
     SendError,
     SendsLost,
@@ -47,7 +46,6 @@ __all__ = [
     "offset_out_of_range",
     "remains",
     "retries_exhausted",
-    "seat_taken",
     "send_unknown",
     "sends_lost",
     "stream_full",
@@ -109,15 +107,6 @@ def group_removed(slot: GroupSlot) -> GroupRemoved:
 
 
 # --- a consumer -----------------------------------------------------------------------------------------------------
-
-
-def seat_taken(slot: GroupSlot, seat: str | None) -> SeatTaken:
-    """Another process took the seat."""
-    return SeatTaken(
-        f"instance_id {seat!r} was registered again elsewhere: this consumer has stopped",
-        stream=slot.stream,
-        group=slot.group,
-    )
 
 
 def handler_stuck(slot: GroupSlot, limit_s: float, where: str) -> HandlerStuck:

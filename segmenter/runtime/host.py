@@ -15,8 +15,10 @@ from typing import Any, Protocol
 
 from attrs import frozen
 
+from segmenter.core.group import ProcessInfo
 from segmenter.core.lanes import KeyLanes
 from segmenter.errors import HandlerStuck, SegmenterError
+from segmenter.runtime.identity import this_process
 
 __all__ = ["Host", "Placement", "check_real_thread", "in_task", "in_thread"]
 
@@ -106,6 +108,7 @@ class Host:
     clock: Callable[[], float] = _boot_clock()  # seconds; readable in any thread
     nonce: Callable[[], str] = lambda: secrets.token_hex(6)  # unique for ever
     chance: Callable[[], float] = random.random  # from 0 to 1
+    process: Callable[[], ProcessInfo] = this_process
     place_heart: Placement = in_thread
     lanes: Callable[..., KeyLanes] = KeyLanes  # how the lanes of a partition are made
     awaited: Callable[[], AbstractContextManager[None]] = nullcontext  # around what a thread of blocking code waits for

@@ -27,16 +27,17 @@ from segmenter.core.group import (
     Removed,
     Removing,
     Resumed,
+    SessionChanged,
     UpdateGroup,
 )
 from segmenter.core.layout import FORMAT, Loaded, LoadStream, StreamConfig, StreamUpdated, UpdateStream
 from segmenter.core.log import format_position
 from segmenter.core.partition import Probe, Probed, Release, Released
+from segmenter.core.survey import SurveyGroup
 from segmenter.errors import (
     BackendError,
     GroupNotEmpty,
     NonExistentStream,
-    SessionMismatch,
     StreamError,
     StreamMismatch,
     UnsupportedFormat,
@@ -45,12 +46,15 @@ from segmenter.port import Session
 from segmenter.runtime.backoff import Backoff
 from segmenter.runtime.failures import no_such_group, remains, stream_lost
 from segmenter.runtime.host import Host
+from segmenter.runtime.refused import group_not_empty, seat_contested, session_mismatch
 
 __all__ = ["Lifecycle", "OpenGroup"]
 
 R = TypeVar("R")
 
 LIMIT_ATTEMPTS = 5  # of one command, within 1 to 2 seconds
+LISTEN_SHARE = 0.4  # of a session, in which a member that is alive beats twice ...
+LOOKS = 8  # ... and is noticed early
 LIMIT_RACES = 100  # compare-and-sets lost in a row before giving up
 
 
@@ -74,6 +78,7 @@ class Lifecycle:
         self._session = session
         self._catalogue = catalogue
         self.nonce = host.nonce
+        self._process = host.process
         self._chance = host.chance
 
     async def execute(self, command: Command[Any, R]) -> R:
@@ -183,11 +188,16 @@ class Lifecycle:
         """Return the slots of all groups that a stream has or had."""
         return [slot for slot in await self._catalogue() if isinstance(slot, GroupSlot) and slot.stream == stream]
 
-    async def open_group(self, slot: GroupSlot, partitions: int, session_ms: int, start: bytes) -> OpenGroup:
+    async def open_group(
+        self, slot: GroupSlot, partitions: int, session_ms: int, start: bytes, seat: str | None = None
+    ) -> OpenGroup:
         """Return a group's document, creating the group if there is none or if it had been removed.
 
+        The session time-out of a group without members becomes the one that is asked for.
+
         Raises:
-            SessionMismatch: the group runs with another session time-out.
+            SessionMismatch: the group has members, with another session time-out.
+            SeatTaken: two processes that live displace each other from this seat.
             StreamLost: a partition of the stream is gone.
         """
         for _ in range(LIMIT_RACES):
@@ -200,8 +210,45 @@ class Lifecycle:
                 await self._create_lanes(slot, document, start)
             elif document.state == "removing":
                 await self._remove_lanes(slot, document)
+            elif document.session_ms == session_ms:
+                await self._refuse_contest(slot, loaded, seat)
+                return OpenGroup(document, format_position(loaded.end))
+            elif document.members:
+                raise session_mismatch(slot, document, session_ms)
             else:
-                return OpenGroup(_same_session(slot, document, session_ms), format_position(loaded.end))
+                await self._write(slot, document, document.on(SessionChanged(session_ms)), "altered")
+        raise _contended("group", slot.group)
+
+    async def _refuse_contest(self, slot: GroupSlot, loaded: GroupLoaded, seat: str | None) -> None:
+        """Do not take a seat from a member that beats, if it was taken too often lately: a crash loop may go on."""
+        document = loaded.document
+        sitting = document.sitting_in(seat) if document is not None else None
+        if document is None or sitting is None or not (contests := document.contests(seat, loaded.now_us)):
+            return
+        before = await self._score(slot, sitting)
+        for _ in range(LOOKS):
+            await asyncio.sleep(LISTEN_SHARE / LOOKS * document.session_ms / 1000)
+            if await self._score(slot, sitting) > before:
+                raise seat_contested(slot, seat, len(contests), document.members[sitting].process, self._process())
+
+    async def _score(self, slot: GroupSlot, member: str) -> int:
+        surveyed = await self.execute(SurveyGroup(slot))
+        return 0 if isinstance(surveyed, Gone) else surveyed.scores.get(member, 0)
+
+    async def alter_group(self, slot: GroupSlot, session_ms: int) -> None:
+        """Change the session time-out of a group without members.
+
+        Raises:
+            NonExistentGroup: there is none of that name.
+            GroupNotEmpty: it has members.
+        """
+        for _ in range(LIMIT_RACES):
+            document = await self._existing(slot)
+            if document.session_ms == session_ms:
+                return
+            if document.members:
+                raise group_not_empty(slot, document, "stop them before its session time-out is changed")
+            await self._write(slot, document, document.on(SessionChanged(session_ms)), "altered")
         raise _contended("group", slot.group)
 
     async def pause_group(self, slot: GroupSlot) -> None:
@@ -330,26 +377,9 @@ def _matching(stream: str, config: StreamConfig, partitions: int, partition_size
     )
 
 
-def _same_session(slot: GroupSlot, document: GroupState, session_ms: int) -> GroupState:
-    if document.session_ms == session_ms:
-        return document
-    raise SessionMismatch(
-        f"group {slot.group!r} runs with a session time-out of {document.session_ms / 1000:g} s, "
-        f"not {session_ms / 1000:g} s: all its consumers must use the same",
-        stream=slot.stream,
-        group=slot.group,
-    )
-
-
 def _refuse_members(slot: GroupSlot, document: GroupState, verb: str) -> None:
     if document.members and document.state != "paused":
-        names = ", ".join(sorted(document.members)[:3])
-        raise GroupNotEmpty(
-            f"group {slot.group!r} has {len(document.members)} members ({names}): "
-            f"stop them, or pause the group, before it is {verb}",
-            stream=slot.stream,
-            group=slot.group,
-        )
+        raise group_not_empty(slot, document, f"stop them, or pause the group, before it is {verb}")
 
 
 def _contended(kind: str, name: str) -> StreamError:

@@ -36,6 +36,7 @@ from segmenter.runtime.holding import Holding, Wrong
 from segmenter.runtime.holdings import Holdings
 from segmenter.runtime.hooks import HookCalls, Hooks
 from segmenter.runtime.host import Host
+from segmenter.runtime.identity import member_id
 from segmenter.runtime.lease import Lease
 from segmenter.runtime.observers import Observers
 from segmenter.runtime.prober import Prober
@@ -190,7 +191,7 @@ class Pump:
         for holding in self._holdings:
             holding.lanes.take_back_before(math.inf)
 
-    def leave(self, *, drain: bool) -> None:
+    def leave(self, *, drain: bool, forever: bool = False) -> None:
         """Hand everything over and end; with ``drain``, when what is in flight is settled or has had its time.
 
         Where handlers are attended to, that is when ``give_back`` is called.
@@ -199,7 +200,7 @@ class Pump:
         for holding in self._holdings:
             holding.look_again()
         self._holdings.available.set()
-        self.tell(sig.Leave())
+        self.tell(sig.Leave(forever))
         if not drain:
             self.give_back()
         elif self._holdings.offered is None:
@@ -331,12 +332,13 @@ class Pump:
 
     def _new_member(self, document: GroupState) -> Member:
         return Member(
-            me=f"{self._options.instance_id or 'c'}-{self._host.nonce()}",
+            me=member_id(self._options.instance_id, self._host.process(), self._host.nonce()),
             slot=self._slot,
             session_s=self._options.session_timeout_s,
             rebalance_delay_s=self._options.rebalance_delay_s,
             document=document,
             seat=self._options.instance_id,
+            process=self._host.process(),
             window=self._options.read_ahead,
             immediate=self._options.takeover == "immediate",
         )
@@ -347,7 +349,7 @@ class Pump:
             self._lease.begin(observation.member, self._driver.changed_at)
             if not self._admitted.done():
                 self._admitted.set_result(None)
-        error = ending(observation, self._slot, self._options)
+        error = ending(observation, self._slot, self._options, self._driver.member.document)
         if error is not None:
             self.end(error)
         elif isinstance(observation, Departed):

@@ -123,11 +123,11 @@ class Runner:
         if cancelled is not None:
             raise cancelled
 
-    def stop(self, within_s: float) -> None:
+    def stop(self, within_s: float, *, forever: bool = False) -> None:
         """Start nothing more, let the handlers end, cancel those that have not after a while, and leave."""
         if not self._leaving:
             self._leaving = True
-            self._pump.leave(drain=True)
+            self._pump.leave(drain=True, forever=forever)
         deadline = self._clock() + within_s
         for crew in self._crews.values():
             crew.cancel_at = min(crew.cancel_at, deadline)

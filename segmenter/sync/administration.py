@@ -34,6 +34,7 @@ class Administration(Facade[AsyncSegmenter]):
     shelves = opening(AsyncSegmenter.shelves, _shelves)
     rebalances = blocking(AsyncSegmenter.rebalances)
     hear = iterating(AsyncSegmenter.hear)
+    alter_group = blocking(AsyncSegmenter.alter_group)
     pause_group = blocking(AsyncSegmenter.pause_group)
     resume_group = blocking(AsyncSegmenter.resume_group)
     reset_group = blocking(AsyncSegmenter.reset_group)

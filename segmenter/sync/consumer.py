@@ -123,16 +123,18 @@ class Consumer(Facade[AsyncConsumer]):
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
-    def shutdown(self, *, drain: bool = True) -> None:
+    def shutdown(self, *, drain: bool = True, forever: bool = False) -> None:
         """Hand nothing more out, hand the partitions over, and leave the group. May be called twice.
 
         Args:
             drain: wait until what is handed out has been settled, by other threads, ``drain_timeout`` at most;
                 otherwise give it back at once, as leaving a ``with`` block does. What is given back is delivered
                 elsewhere, as the same attempt unless an exception has left the block, and acknowledging it raises.
+            forever: give the ``instance_id`` up, too: its partitions go to others at once. Otherwise they wait for a
+                restart under that name until a session has passed.
         """
         if not self._portal.closed:
-            self._call(lambda: self._inner.shutdown(drain=drain))
+            self._call(lambda: self._inner.shutdown(drain=drain, forever=forever))
 
     halt = within(AsyncConsumer.halt)
 

@@ -107,15 +107,19 @@ class Worker(Handlers):
             raise NotHere("an event loop runs in this thread: use segmenter.Worker there, and await its run()")
         run_here(run, self._inner.request_stop)
 
-    def stop(self) -> None:
+    def stop(self, *, forever: bool = False) -> None:
         """Start no more handlers, let those at work end (``drain_timeout``), hand over, and return when all is done.
 
         Call it in another thread than that of ``run()``. Nothing happens if it does not run. A handler must not call
         this, since it would wait for itself.
+
+        Args:
+            forever: give the handlers' ``instance_id`` up, too: their partitions go to others at once. Otherwise they
+                wait for a restart under that name until a session has passed.
         """
         if (seen := self._inner.seen) is not None:
             with suppress(ConsumerDead):  # it has just ended
-                seen._portal.call(self._inner.stop)
+                seen._portal.call(lambda: self._inner.stop(forever=forever))
 
     def request_stop(self) -> None:
         """Ask it to end as by ``stop``, without waiting for that; handlers may do so."""

@@ -18,6 +18,7 @@ from collections.abc import Callable, Coroutine
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, Self, TypeVar
 
+from segmenter.core.group import ProcessInfo
 from segmenter.runtime.host import Host, in_task
 
 __all__ = ["Deadlock", "Thread", "Virtual", "VirtualLoop", "run_virtually", "virtual_host"]
@@ -160,7 +161,14 @@ def virtual_host(loop: asyncio.AbstractEventLoop, prefix: str = "") -> Host:
     """A host on a loop's time: the heart is a task of it, and ids count up, so that a run repeats exactly."""
     counter = itertools.count(1)
     chance = random.Random(prefix).random
-    return Host(clock=loop.time, nonce=lambda: f"{prefix}{next(counter)}", chance=chance, place_heart=in_task)
+    process = ProcessInfo("virtual", 1, "0")
+    return Host(
+        clock=loop.time,
+        nonce=lambda: f"{prefix}{next(counter)}",
+        chance=chance,
+        process=lambda: process,
+        place_heart=in_task,
+    )
 
 
 class Virtual:

@@ -573,6 +573,7 @@ def test_a_claim_is_above_each_epoch_that_its_member_has_met() -> None:
     cluster.tell(idle, sig.Heard(Freed(0, heard, "c")))
     cluster.tell(idle, sig.Heard(Wanted(0, heard - 1, idle)))
     (release,) = cluster.requests(idle, Release)
+    assert isinstance(release.command, Release)
     assert cluster.hold(idle, 0).epoch == release.command.epoch == heard - 1
     assert cluster.hold(idle, 0).floor == heard
 

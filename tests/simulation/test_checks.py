@@ -136,6 +136,7 @@ def test_two_claims_under_one_epoch_are_noticed(true: History) -> None:
     index = _first(true, lambda event: _executed(event, Claim, Claimed))
     event = true.events[index]
     assert isinstance(event, Executed)
+    assert isinstance(event.command, Claim)
     twice = evolve(event, command=evolve(event.command, claim="another"))
     with pytest.raises(Violation, match="INV-1 no two tenures"):
         c.tenures_are_apart(_replaced(true, index, event, twice))

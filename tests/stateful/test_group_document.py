@@ -1,4 +1,4 @@
-"""A group's document through joins, leaves, seats, deaths and lost races."""
+"""A group's document through joins, leaves, seats that are away, deaths, new session time-outs and lost races."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ from segmenter.core.group import (
     Paused,
     Readied,
     Resumed,
+    SessionChanged,
     StillAlive,
     UpdateGroup,
+    Vacated,
 )
 from segmenter.core.invariants import check_group
 
@@ -95,19 +97,52 @@ class DocumentMachine(RuleBasedStateMachine):
         before = self.document
         self._write(before, Joined(name, seat, immediate))
         assert name in self.document.members
-        displaced = [who for who, member in before.members.items() if seat is not None and member.seat == seat]
-        for who in displaced:
+        former = [who for who, member in before.members.items() if seat is not None and member.seat == seat]
+        former += [away.member for whose, away in before.away.items() if whose == seat]
+        for who in former:
             assert self.document.assigned_to(name) >= before.assigned_to(who), "a seat lost partitions by a restart"
+            if before.eligible:
+                assert self._elsewhere(name) == self._elsewhere(who, before), "a restart moved what others have"
+        assert seat not in self.document.away
+
+    def _elsewhere(self, name: str, document: GroupState | None = None) -> list[str | None]:
+        document = document or self.document
+        return [None if owner == name else owner for owner in document.assignment]
 
     @precondition(lambda self: self.document.members)
     @rule(data=st.data())
     def leave(self, data: st.DataObject) -> None:
         name = data.draw(st.sampled_from(sorted(self.document.members)))
-        self._write(self.document, Leaving(name))
-        assert self.document.assigned_to(name) == frozenset()
+        before, forever = self.document, data.draw(st.booleans())
+        self._write(before, Leaving(name, forever))
+        seat = before.members[name].seat
+        if before.members[name].leaving:
+            assert self.document.assignment == before.assignment
+        elif seat is None or forever:
+            assert self.document.assigned_to(name) == frozenset()
+        else:
+            assert self.document.assignment == before.assignment, "an orderly leave moved what was meant for its seat"
         if data.draw(st.booleans()):
+            kept = self.document.assigned_to(name)
             self._write(self.document, Left(name))
             assert self.document.may_be_evicted(name)
+            assert self.document.assigned_to(name) == kept
+            assert (seat in self.document.away) == bool(kept)
+
+    @precondition(lambda self: self.document.away)
+    @rule(data=st.data())
+    def vacate(self, data: st.DataObject) -> None:
+        names = sorted(away.member for away in self.document.away.values())
+        some = data.draw(st.lists(st.sampled_from(names), min_size=1, unique=True))
+        self._write(self.document, Vacated((*some, "nobody")))
+        assert not set(some) & {*self.document.assignment, *(away.member for away in self.document.away.values())}
+
+    @rule(session_ms=st.sampled_from([1000, 2000]))
+    def change_the_session(self, session_ms: int) -> None:
+        before = self.document
+        self._write(before, SessionChanged(session_ms))
+        assert self.document.session_ms == (before.session_ms if before.members else session_ms)
+        assert (self.document.members, self.document.away) == (before.members, self.document.away)
 
     @precondition(lambda self: self.document.members)
     @rule(data=st.data())
@@ -154,6 +189,18 @@ class DocumentMachine(RuleBasedStateMachine):
         generation = self.document.generation + 10**9
         self._write(self.document, CaughtUp(generation))
         assert self.document.generation > generation
+
+    @invariant()
+    def everything_is_meant_for_somebody(self) -> None:
+        """A seat that is away is never a member, holds something, and is dated once something else was written."""
+        if self.data is None or self.document.state != "ready":
+            return
+        document = self.document
+        assert not document.eligible or None not in document.assignment
+        for away in document.away.values():
+            assert away.member not in document.members
+            assert away.member in document.gone or len(document.gone) == LIMIT_GONE
+            assert 0 <= document.away_for_us(away) <= document.generation
 
     @invariant()
     def members_and_beats_agree(self) -> None:
