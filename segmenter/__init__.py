@@ -16,12 +16,20 @@ if TYPE_CHECKING:
     from segmenter.runtime.sent import Sent
     from segmenter.segmenter import Segmenter
     from segmenter.shelves import SetAside, Shelves
-    from segmenter.snapshot import GroupSnapshot, LogSnapshot, MemberSnapshot, PartitionSnapshot, StreamSnapshot
+    from segmenter.snapshot import (
+        AwaySnapshot,
+        GroupSnapshot,
+        LogSnapshot,
+        MemberSnapshot,
+        PartitionSnapshot,
+        StreamSnapshot,
+    )
     from segmenter.stream import Stream
     from segmenter.tail import LoggedMessage
     from segmenter.worker import Worker
 
 __all__ = [
+    "AwaySnapshot",
     "Codec",
     "Consumer",
     "Durability",
@@ -47,6 +55,7 @@ __all__ += errors.__all__
 
 # Where the names above are; each module is imported with the first use of one, so that importing the package is cheap.
 _HOMES = {
+    "AwaySnapshot": "segmenter.snapshot",
     "Codec": "segmenter.codecs",
     "Consumer": "segmenter.consumer",
     "Durability": "segmenter.config",

@@ -86,8 +86,15 @@ _ENTRY_ID = re.compile(r"\d{1,20}(-\d{1,20})?")
 
 
 def seconds(value: Duration) -> float:
-    """Return a duration in seconds, given as a number of seconds or as a ``timedelta``."""
-    return value.total_seconds() if isinstance(value, timedelta) else float(value)
+    """Return a duration in seconds, given as a number of seconds or as a ``timedelta``.
+
+    Raises:
+        InvalidArgument: it is neither.
+    """
+    try:
+        return value.total_seconds() if isinstance(value, timedelta) else float(value)
+    except (TypeError, ValueError) as error:
+        raise InvalidArgument(f"{value!r} is no duration: use a number of seconds, or a timedelta") from error
 
 
 def check_stream(name: str) -> str:

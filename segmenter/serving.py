@@ -16,11 +16,11 @@ from types import FrameType
 from segmenter.errors import HandlerStuck
 from segmenter.logs import Log
 
-__all__ = ["INTERRUPTED", "interpreter_watched", "leave", "run_here", "serve"]
+__all__ = ["HANG_UP", "INTERRUPTED", "ending_signals", "interpreter_watched", "leave", "run_here", "serve"]
 
 INTERRUPTED = 130  # the exit code after a second signal
-REARM_S = 1.0
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+REARM_S = 1.0  # how often the watch over the interpreter is told that it runs
+HANG_UP = getattr(signal, "SIGHUP", None)  # that a terminal has closed; there is none on Windows
 
 _log = Log("segmenter.worker")
 
@@ -55,19 +55,27 @@ def run_here(run: Callable[[], Awaitable[None]], stop: Callable[[], None]) -> No
         runner.run(main())
 
 
+def ending_signals() -> tuple[signal.Signals, ...]:
+    """Return the signals that ask a process to end: SIGHUP among them, unless it was started with ``nohup``."""
+    hang_up = () if HANG_UP is None or signal.getsignal(HANG_UP) is signal.SIG_IGN else (HANG_UP,)
+    return (signal.SIGTERM, signal.SIGINT, *hang_up)
+
+
 @contextmanager
 def _signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> Generator[None]:
     received: list[int] = []
 
     def handle(number: int, _frame: FrameType | None) -> None:
         """Run between two steps of whatever runs, so that the second signal ends a loop that is blocked, too."""
+        if number == HANG_UP and received:
+            return  # when a terminal closes, both the shell and the kernel say so
         received.append(number)
         if len(received) > 1:
             os._exit(INTERRUPTED)
         loop.call_soon_threadsafe(_asked_to_end, number, stop)
 
     here = threading.current_thread() is threading.main_thread()
-    former = {number: signal.signal(number, handle) for number in SIGNALS if here}
+    former = {number: signal.signal(number, handle) for number in (ending_signals() if here else ())}
     try:
         yield
     finally:

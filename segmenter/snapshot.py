@@ -18,6 +18,7 @@ from segmenter.port import Session
 from segmenter.runtime.failures import stream_lost
 
 __all__ = [
+    "AwaySnapshot",
     "GroupSnapshot",
     "LogSnapshot",
     "MemberSnapshot",
@@ -29,8 +30,9 @@ __all__ = [
 ]
 
 # Where a partition stands in a group: held by whom it is meant for; held by another, who is to hand it over; held by
-# nobody, and meant for somebody; held by nobody since the group is paused; or since it has no members.
-PartitionState = Literal["owned", "moving", "waiting", "paused", "idle"]
+# nobody, and meant for somebody; held by nobody, and meant for an instance_id that has left and may come back; held by
+# nobody since the group is paused; or since it has no members.
+PartitionState = Literal["owned", "moving", "waiting", "away", "paused", "idle"]
 
 
 @frozen
@@ -43,6 +45,18 @@ class MemberSnapshot:
     partitions: tuple[int, ...]  # meant for it; it may still be waiting for some
     beat: int = 0  # number of its last beat, from the group's own count: it rises while the member is alive
     beating: bool | None = None  # whether it was heard; None: nobody listened
+    host: str = ""  # as its process says, like what follows
+    pid: int = 0
+    version: str = ""  # of the library
+
+
+@frozen
+class AwaySnapshot:
+    """An ``instance_id`` whose consumer has left in order: its partitions wait for it until a session has passed."""
+
+    instance_id: str
+    partitions: tuple[int, ...]
+    member: str  # the former one
 
 
 @frozen
@@ -74,6 +88,7 @@ class GroupSnapshot:
     session_timeout: float  # seconds
     members: tuple[MemberSnapshot, ...]
     partitions: tuple[PartitionSnapshot, ...]
+    away: tuple[AwaySnapshot, ...] = ()
 
     @property
     def lag(self) -> int:
@@ -183,12 +198,19 @@ def group_snapshot(
             partitions=tuple(sorted(document.assigned_to(name))),
             beat=group.scores.get(name, 0),
             beating=None if beating is None else name in beating,
+            host=it.process.host,
+            pid=it.process.pid,
+            version=it.process.version,
         )
         for name, it in sorted(document.members.items())
     )
     partitions = tuple(_partition(slot, document, number, partition) for number, partition in enumerate(surveyed))
-    session_s = document.session_ms / 1000
-    return GroupSnapshot(slot.stream, slot.group, document.state, document.generation, session_s, members, partitions)
+    away = tuple(
+        AwaySnapshot(seat, tuple(sorted(document.assigned_to(it.member))), it.member)
+        for seat, it in sorted(document.away.items())
+    )
+    facts = (slot.stream, slot.group, document.state, document.generation, document.session_ms / 1000)
+    return GroupSnapshot(*facts, members, partitions, away)
 
 
 def _partition(slot: GroupSlot, document: GroupState, number: int, surveyed: PartitionSurveyed) -> PartitionSnapshot:
@@ -222,5 +244,5 @@ def _state(document: GroupState, owner: str | None, assigned: str | None) -> Par
     if owner is not None:
         return "owned" if owner == assigned else "moving"
     if assigned is not None:
-        return "waiting"
+        return "waiting" if assigned in document.members else "away"
     return "paused" if document.state == "paused" else "idle"

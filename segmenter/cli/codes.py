@@ -10,6 +10,7 @@ from segmenter.errors import (
     InvalidArgument,
     NonExistentGroup,
     NonExistentStream,
+    SeatTaken,
     SegmenterError,
     SendError,
     ServerFull,
@@ -30,6 +31,7 @@ class Exit(IntEnum):
     REFUSED = 4
     UNREACHABLE = 5
     CHECK_FAILED = 6
+    SEAT_TAKEN = 7  # another process has the worker's instance_id: starting it again would not help
     INTERRUPTED = 130
 
 
@@ -46,6 +48,8 @@ def code_of(error: SegmenterError) -> Exit:
             return Exit.NOT_FOUND
         case GroupNotEmpty() | StreamMismatch() | SessionMismatch() | SendError() | ServerFull():
             return Exit.REFUSED
+        case SeatTaken():
+            return Exit.SEAT_TAKEN
         case BackendError():
             return Exit.UNREACHABLE
         case _:

@@ -13,13 +13,13 @@ from segmenter.cli.place import Here, Place, Yes
 from segmenter.cli.printing import Column, counted
 from segmenter.errors import NonExistentGroup, NonExistentStream
 from segmenter.segmenter import Segmenter
-from segmenter.snapshot import GroupSnapshot, MemberSnapshot, PartitionSnapshot
+from segmenter.snapshot import AwaySnapshot, GroupSnapshot, MemberSnapshot, PartitionSnapshot
 
 __all__ = ["ASIDE_COLUMNS", "groups", "lag_time", "styled"]
 
 LISTEN_SHARE = 0.3  # of a session: a member that is alive beats five times in one
 STYLES = {
-    "owned": "green", "moving": "yellow", "waiting": "yellow", "paused": "magenta", "idle": "dim",
+    "owned": "green", "moving": "yellow", "waiting": "yellow", "away": "yellow", "paused": "magenta", "idle": "dim",
     "ready": "green", "alive": "green", "silent": "bold red",
 }  # fmt: skip
 
@@ -107,7 +107,8 @@ def describe(
     """Show who owns which partition, and how far each is behind.
 
     STATE is owned; moving, if it is meant for another member than its owner; waiting, if its next owner has yet to
-    claim it; paused; or idle, if the group has no members. PARKED and DEAD count what is set aside.
+    claim it; away, if it waits for a restart under an instance_id; paused; or idle, if the group has no members. PARKED
+    and DEAD count what is set aside.
 
     Parameters
     ----------
@@ -124,15 +125,16 @@ def describe(
     value = {
         **_in_short(snapshot),
         "members": [_member(member) for member in snapshot.members],
+        "away": [_away(away) for away in snapshot.away],
         "partitions": [_partition(partition) for partition in snapshot.partitions],
     }
     printer = place.printer
 
     def show() -> None:
-        if members and not snapshot.members:
+        if members and not snapshot.members and not snapshot.away:
             printer.say(f"{group} has no members")
         elif members:
-            printer.table([{**value, **row} for row in value["members"]], MEMBER_COLUMNS)
+            printer.table([{**value, **row} for row in (*value["members"], *value["away"])], MEMBER_COLUMNS)
         else:
             beating = {member.id: member.beating for member in snapshot.members}
             rows = [{**value, **row, "beating": beating.get(row["owner"])} for row in value["partitions"]]
@@ -165,7 +167,7 @@ PARTITION_COLUMNS = [
     Column("END", lambda row: row["end"], rank=6),
     Column("LAG", lambda row: f"{row['lag']:,}", right=True),
     Column("LAG-TIME", lag_time, right=True, rank=1),
-    Column("OWNER", lambda row: row["owner"] or "-"),
+    Column("OWNER", lambda row: row["owner"] or "-", least=18),
     Column("EPOCH", lambda row: str(row["epoch"]) if row["epoch"] else "-", right=True, rank=4),
     Column("STATE", lambda row: styled(row["state"])),
     Column("HEARTBEAT", _heartbeat, rank=2),
@@ -174,12 +176,29 @@ PARTITION_COLUMNS = [
 MEMBER_COLUMNS = [
     Column("GROUP", lambda row: row["group"], rank=4),
     Column("STREAM", lambda row: row["stream"], rank=3),
-    Column("MEMBER", lambda row: row["member"]),
+    Column("MEMBER", lambda row: row["member"], least=18),
     Column("INSTANCE", lambda row: row["instance_id"] or "-", rank=2),
     Column("PARTITIONS", lambda row: " ".join(map(str, row["partitions"])) or "-"),
-    Column("STATE", lambda row: "leaving" if row["leaving"] else "member", rank=1),
+    Column("STATE", lambda row: styled(row["state"]), rank=1),
     Column("HEARTBEAT", _heartbeat),
+    Column("HOST", lambda row: row["host"] or "-", rank=6, least=12),
+    Column("PID", lambda row: str(row["pid"] or "-"), right=True, rank=5),
+    Column("VERSION", lambda row: row["version"] or "-", rank=7),
 ]
+
+
+def _away(away: AwaySnapshot) -> dict[str, Any]:
+    """As a line among members; what it is not, it has not."""
+    return {
+        "member": away.member,
+        "instance_id": away.instance_id,
+        "partitions": list(away.partitions),
+        "state": "away",
+        "beating": None,
+        "host": "",
+        "pid": 0,
+        "version": "",
+    }
 
 
 def _member(member: MemberSnapshot) -> dict[str, Any]:
@@ -187,8 +206,12 @@ def _member(member: MemberSnapshot) -> dict[str, Any]:
         "member": member.id,
         "instance_id": member.instance_id,
         "leaving": member.leaving,
+        "state": "leaving" if member.leaving else "member",
         "partitions": list(member.partitions),
         "beating": member.beating,
+        "host": member.host,
+        "pid": member.pid,
+        "version": member.version,
     }
 
 
@@ -253,6 +276,34 @@ def reset(stream: str, group: str, /, *, to: str, yes: Yes = False, place: Here)
     value = {"stream": stream, "group": group, "to": to, "reset": yes, "partitions": rows}
     printer.object(value, show=lambda: printer.table(rows, columns))
     printer.say(f"{group} is moved to {to}" if yes else f"would move {group} to {to}: {_way(before)}")
+    return 0
+
+
+@groups.command
+def alter(stream: str, group: str, /, *, session_timeout: float, place: Here) -> int:
+    """Change the session time-out of a group that has no members.
+
+    Its consumers must register with the same one from then on.
+
+    Parameters
+    ----------
+    stream
+        Its name.
+    group
+        Its name.
+    session_timeout
+        Seconds of silence after which a consumer counts as dead.
+    """
+
+    async def job(segmenter: Segmenter) -> tuple[float, GroupSnapshot]:
+        before = await segmenter.describe(stream, group)
+        await segmenter.alter_group(stream, group, session_timeout=session_timeout)
+        return before.session_timeout, await segmenter.describe(stream, group)
+
+    before, snapshot = place.visit(job)
+    place.printer.object(_in_short(snapshot), show=lambda: None)
+    was = f", it was {before:g} s" if before != snapshot.session_timeout else ", as before"
+    place.printer.say(f"{group} has a session time-out of {snapshot.session_timeout:g} s{was}")
     return 0
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+
+from segmenter.errors import InvalidArgument
 
 __all__ = ["probed"]
 
@@ -12,8 +15,12 @@ PATIENCE_S = 5.0  # with a client that does not finish its request
 
 
 @asynccontextmanager
-async def probed(port: int, checks: Mapping[str, Callable[[], bool]]) -> AsyncGenerator[None]:
-    """Answer on a port, on all addresses, by checks by path."""
+async def probed(host: str, port: int, checks: Mapping[str, Callable[[], bool]]) -> AsyncGenerator[None]:
+    """Answer on a port of a host's addresses, by checks by path.
+
+    Raises:
+        InvalidArgument: the port is taken, or the address is not one of this machine.
+    """
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, TimeoutError, ValueError):  # a value error is a line that is too long
@@ -25,9 +32,22 @@ async def probed(port: int, checks: Mapping[str, Callable[[], bool]]) -> AsyncGe
                 await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(answer, port=port)
+    address = host.removeprefix("[").removesuffix("]")
+    try:
+        server = await asyncio.start_server(answer, host=address, port=port)
+    except (OSError, UnicodeError) as error:
+        where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+        raise InvalidArgument(
+            f"--health-port {port}: nothing can listen on {where}, so no probe would be answered ({_cause(error)}): "
+            "end what has the port, or choose another one or another --health-host"
+        ) from error
     async with server:
         yield
+
+
+def _cause(error: OSError | UnicodeError) -> str:
+    number = error.errno if isinstance(error, OSError) else None
+    return os.strerror(number) if number is not None and number > 0 else str(error)
 
 
 def _response(check: Callable[[], bool] | None) -> bytes:

@@ -18,10 +18,11 @@ from cyclopts.validators import Number
 from rich.console import Console
 
 from segmenter import sync
-from segmenter.cli.codes import Exit
+from segmenter.cli.codes import Exit, code_of
+from segmenter.cli.printing import visible
 from segmenter.cli.probe import probed
 from segmenter.cli.supervisor import Supervisor
-from segmenter.errors import InvalidArgument
+from segmenter.errors import InvalidArgument, SeatTaken
 from segmenter.handlers import Handlers
 from segmenter.serving import serve
 from segmenter.worker import Worker
@@ -30,6 +31,7 @@ __all__ = ["load", "run_workers"]
 
 LIMIT_WORKERS = 256
 HIGHEST_PORT = 65_535
+LOOPBACK = "127.0.0.1"
 
 
 def run_workers(
@@ -39,12 +41,13 @@ def run_workers(
     workers: Annotated[int, Parameter(validator=Number(gte=1, lte=LIMIT_WORKERS))] = 1,
     reload: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     health_port: Annotated[int | None, Parameter(validator=Number(gte=1, lte=HIGHEST_PORT))] = None,
+    health_host: str = LOOPBACK,
 ) -> int:
-    """Run the handlers of a worker until SIGTERM or SIGINT.
+    """Run the handlers of a worker until SIGTERM, SIGINT or SIGHUP.
 
     The first signal lets handlers that are at work end, for as long as their drain_timeout; a second one ends at once,
     with exit code 130. One worker runs in this process; several run in processes of their own, and one that crashes
-    is started again, after a while that grows.
+    is started again, after a while that grows. One that another process has displaced from its instance_id is not.
 
     Parameters
     ----------
@@ -56,10 +59,17 @@ def run_workers(
         Start them anew whenever a Python file below the current directory changes.
     health_port
         Answer /healthz and /readyz on this port; the further workers answer on the ports that follow it.
+    health_host
+        The address to answer on: 0.0.0.0, or :: for IPv6, lets other machines ask, such as the kubelet.
     """
+    if health_port is not None and health_port + workers - 1 > HIGHEST_PORT:
+        raise InvalidArgument(
+            f"--health-port {health_port} with {workers} workers needs ports up to {health_port + workers - 1}, and "
+            f"{HIGHEST_PORT} is the last one: choose a lower port"
+        )
     if workers == 1 and not reload:
-        return _serve(load(app), health_port)
-    commands = [_command(app, number, health_port) for number in range(workers)]
+        return _serve(load(app), health_port, health_host)
+    commands = [_command(app, number, health_port, health_host) for number in range(workers)]
     talk = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
     async def supervise() -> int:
@@ -94,7 +104,7 @@ def load(target: str) -> Worker:
     return worker
 
 
-def _serve(worker: Worker, health_port: int | None) -> int:
+def _serve(worker: Worker, health_port: int | None, health_host: str) -> int:
     """Run a worker in this process.
 
     What the application has made by now lives on. A collection that looked at it again and again, while messages come
@@ -108,7 +118,8 @@ def _serve(worker: Worker, health_port: int | None) -> int:
         if health_port is None:
             await worker.run_as_process()
             return
-        async with probed(health_port, {"/healthz": lambda: worker.healthy, "/readyz": lambda: worker.ready}):
+        checks = {"/healthz": lambda: worker.healthy, "/readyz": lambda: worker.ready}
+        async with probed(health_host, health_port, checks):
             await worker.run_as_process()
 
     serve(run, worker.request_stop)
@@ -128,12 +139,12 @@ def _speak() -> None:
 # --- one of several -------------------------------------------------------------------------------------------------
 
 
-def _command(target: str, number: int, health_port: int | None) -> list[str]:
+def _command(target: str, number: int, health_port: int | None, health_host: str) -> list[str]:
     port = "" if health_port is None else str(health_port + number)
-    return [sys.executable, "-m", "segmenter.cli.run", target, port]
+    return [sys.executable, "-m", "segmenter.cli.run", target, port, health_host]
 
 
-def _serve_as_child(target: str, port: str) -> int:
+def _serve_as_child(target: str, port: str, host: str) -> int:
     """Run a worker for a supervisor; whatever keeps it from being loaded will not be better the next time."""
     threading.Thread(target=_end_with_the_supervisor, daemon=True).start()
     try:
@@ -141,7 +152,11 @@ def _serve_as_child(target: str, port: str) -> int:
     except Exception:
         traceback.print_exc()
         return Exit.USAGE
-    return _serve(worker, int(port) if port else None)
+    try:
+        return _serve(worker, int(port) if port else None, host)
+    except (InvalidArgument, SeatTaken) as error:  # that a restart would not mend
+        sys.stderr.write(f"segmenter: {visible(str(error))}\n")
+        return code_of(error)
 
 
 def _end_with_the_supervisor() -> None:
@@ -152,4 +167,4 @@ def _end_with_the_supervisor() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(_serve_as_child(*sys.argv[1:3]))
+    sys.exit(_serve_as_child(*sys.argv[1:4]))

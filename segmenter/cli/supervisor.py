@@ -12,6 +12,7 @@ from pathlib import Path
 
 from segmenter.cli.codes import Exit
 from segmenter.runtime.backoff import Backoff
+from segmenter.serving import HANG_UP, ending_signals
 
 __all__ = ["Supervisor"]
 
@@ -20,6 +21,7 @@ STABLE_S = 60.0  # a worker that ran for so long has not just crashed again
 LIMIT_STOP_S = 120.0  # then a worker that was told to end is killed
 LOOK_S = 0.5  # between two looks at the files
 LIMIT_FILES = 20_000
+IN_VAIN = (Exit.USAGE, Exit.SEAT_TAKEN)  # to start it again would come to the same
 
 Talk = Callable[[str], None]
 
@@ -43,13 +45,13 @@ class Place:
         while True:
             began = loop.time()
             code = await self._run()
-            if self._stopping or (code == Exit.USAGE and not self._reload):
-                return code
+            if self._stopping or (code in IN_VAIN and not self._reload):
+                return self._given_up(code)
             if self._changed.is_set():
                 continue
             if loop.time() - began > STABLE_S:
                 backoff.reset()
-            wait_s = None if code == Exit.USAGE else backoff.next_s()
+            wait_s = None if code in IN_VAIN else backoff.next_s()
             when = "when a file changes" if wait_s is None else f"in {wait_s:.1f} s"
             self._talk(f"worker {self.number} ended with {_told(code)}: it is started again {when}")
             with suppress(TimeoutError):
@@ -57,6 +59,15 @@ class Place:
                     await self._changed.wait()
             if self._stopping:
                 return Exit.OK
+
+    def _given_up(self, code: int) -> int:
+        """The code, and a word about what is not started again while others go on."""
+        if code == Exit.SEAT_TAKEN and not self._stopping:
+            self._talk(
+                f"worker {self.number} is not started again: another process has its instance_id, and they would "
+                "displace each other for ever; give each worker process an instance_id of its own, or none"
+            )
+        return code
 
     async def _run(self) -> int:
         self._changed.clear()
@@ -102,14 +113,17 @@ class Supervisor:
         self._hurry = asyncio.Event()
 
     async def run(self) -> int:
-        """Return the exit code: 0 if all ended as they were told to, and 130 if that had to be hurried."""
+        """Return the exit code: 0 if all ended as they were told to, and 130 if that had to be hurried.
+
+        Whoever has lost its instance_id to another process leaves the others at work.
+        """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._signalled)
+        for number in ending_signals():
+            loop.add_signal_handler(number, self._signalled, number)
         watching = loop.create_task(self._watch()) if self._reload else None
         keeping = [loop.create_task(place.keep()) for place in self._places]
         try:
-            await asyncio.wait(keeping, return_when=asyncio.FIRST_COMPLETED)
+            await self._first_to_end_all(keeping)
             for place in self._places:
                 place.stop()
             await self._all_ended(keeping)
@@ -120,6 +134,15 @@ class Supervisor:
                 watching.cancel()
         return self._exit_code([task.result() if task.done() else Exit.ERROR for task in keeping])
 
+    @staticmethod
+    async def _first_to_end_all(keeping: Sequence[asyncio.Task[int]]) -> None:
+        """Wait until a worker has ended in such a way that all are to end, or none is left."""
+        left = set(keeping)
+        while left:
+            done, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+            if any(task.result() != Exit.SEAT_TAKEN for task in done):
+                return
+
     async def _all_ended(self, keeping: Sequence[asyncio.Task[int]]) -> None:
         hurry = asyncio.ensure_future(self._hurry.wait())
         ended = asyncio.ensure_future(asyncio.wait(keeping))
@@ -129,7 +152,9 @@ class Supervisor:
         hurry.cancel()
         ended.cancel()
 
-    def _signalled(self) -> None:
+    def _signalled(self, number: int) -> None:
+        if number == HANG_UP and self._signals:
+            return  # when a terminal closes, both the shell and the kernel say so
         self._signals += 1
         if self._signals == 1:
             self._talk("workers may end what they are at; once more ends them at once")
@@ -145,8 +170,11 @@ class Supervisor:
             return Exit.INTERRUPTED
         if Exit.USAGE in codes:
             return Exit.USAGE
+        stayed = [code for code in codes if code != Exit.SEAT_TAKEN]
+        if not stayed:
+            return Exit.SEAT_TAKEN
         # One that was still starting ends by the signal itself.
-        return Exit.OK if all(code in {Exit.OK, -signal.SIGTERM} for code in codes) else Exit.ERROR
+        return Exit.OK if all(code in {Exit.OK, -signal.SIGTERM} for code in stayed) else Exit.ERROR
 
     async def _watch(self) -> None:
         """Start the workers anew when a Python file below the current directory changes."""
