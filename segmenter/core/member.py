@@ -91,7 +91,7 @@ class Member:
         """Those that left more than a session ago, by this member's clock or by the server's, and are not back."""
         away = {it.member: self.document.away_for_us(it) for it in self.document.away.values()}
         long_ago = [name for name, us in away.items() if us >= self.session_s * 1e6]
-        seen = [vacancy.member for vacancy in self.vacancies if now - vacancy.since >= self.session_s]
+        seen = [vacancy.member for vacancy in self.vacancies if now >= vacancy.since + self.session_s]
         return tuple(sorted({*long_ago, *seen} & set(away)))
 
     @property

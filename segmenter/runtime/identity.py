@@ -25,7 +25,9 @@ def this_process() -> ProcessInfo:
 
 def member_id(seat: str | None, process: ProcessInfo, nonce: str) -> str:
     """Return an id that is unique for ever and tells people which process it is, in about 40 characters."""
-    return f"{seat}-{nonce}" if seat is not None else f"{_short(process.host)}-{process.pid}-{nonce}"
+    if seat is not None:
+        return f"{seat}-{nonce}"
+    return f"{_short(process.host)}-{process.pid}-{nonce}" if process.host else f"c-{nonce}"
 
 
 def _short(host: str) -> str:

@@ -158,15 +158,17 @@ def _call_of_thread(callback: Callable[..., object], args: tuple[Any, ...], cont
 
 
 def virtual_host(loop: asyncio.AbstractEventLoop, prefix: str = "") -> Host:
-    """A host on a loop's time: the heart is a task of it, and ids count up, so that a run repeats exactly."""
+    """A host on a loop's time: the heart is a task of it, and ids count up, so that a run repeats exactly.
+
+    Its processes have no name, since that of the machine would be another one elsewhere.
+    """
     counter = itertools.count(1)
     chance = random.Random(prefix).random
-    process = ProcessInfo("virtual", 1, "0")
     return Host(
         clock=loop.time,
         nonce=lambda: f"{prefix}{next(counter)}",
         chance=chance,
-        process=lambda: process,
+        process=ProcessInfo,
         place_heart=in_task,
     )
 

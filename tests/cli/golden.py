@@ -20,8 +20,12 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from attrs import evolve
+
 from segmenter import Consumer, Message, Segmenter
 from segmenter.cli.app import run
+from segmenter.core.group import ProcessInfo
+from segmenter.runtime.host import Host
 from segmenter.snapshot import GroupSnapshot
 
 __all__ = ["Story", "difference", "play", "ran"]
@@ -81,7 +85,8 @@ class Story:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        self._segmenter = Segmenter(url, namespace=namespace)
+        host = evolve(Host(), process=lambda: ProcessInfo("node-1", 4242, "0.1.0"))
+        self._segmenter = Segmenter(url, namespace=namespace, host=host)
         self._consumers: dict[str, Consumer] = {}
 
     def _do(self, what: Coroutine[Any, Any, Any]) -> None:

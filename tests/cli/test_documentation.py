@@ -59,10 +59,13 @@ COMMANDS = {
 }
 
 
+NOT_ALWAYS = {"away"}  # lists that are empty in this story, and in the example are not
+
+
 def names(value: Any) -> Any:
     """The names of an object, and of those in it."""
     if isinstance(value, dict):
-        return {name: names(inner) for name, inner in value.items()}
+        return {name: None if name in NOT_ALWAYS else names(inner) for name, inner in value.items()}
     return [names(value[0])] if isinstance(value, list) and value and isinstance(value[0], dict) else None
 
 

@@ -36,6 +36,7 @@ class Bounds:
     faults: int = 0
     kinds: frozenset[str] = ALL_FAULTS - {"roll back"}
     seat: str | None = None  # of every process: each newcomer displaces who sits there
+    own_seats: bool = False  # of each process, which finds it again when it starts once more
     live: bool = True  # whether to ask what is bound to happen, too
     trouble: frozenset[str] = frozenset()  # what handlers of messages that make some may do: fail, reject, kill
     attempts: int = 1  # of a message, before it is parked
@@ -56,6 +57,10 @@ class Bounds:
     def retry(self) -> Retry:
         """How often a message is tried."""
         return Retry(attempts=self.attempts)
+
+    def seat_of(self, letter: str) -> str | None:
+        """The seat of a process."""
+        return f"seat of {letter}" if self.own_seats else self.seat
 
     @property
     def restarts(self) -> bool:
@@ -95,6 +100,8 @@ SMALL = (
     Bounds("any two faults", ("a",), faults=2),
     Bounds("a pause and a late request, hand-offs", ("", ""), faults=2, kinds=frozenset({"pause", "slow request"})),
     Bounds("seats, any one fault", ("a",), present=1, joins=1, seat="s", faults=1),
+    Bounds("seats, one leaves and comes back or another comes", ("a", ""), joins=1, leaves=1, own_seats=True),
+    Bounds("seats, one leaves and comes back, any one fault", ("",), joins=1, leaves=1, faults=1, own_seats=True),
     Bounds("two keys, two in flight, any one fault", ("aba",), in_flight=2, faults=1),
     Bounds("two keys, two in flight, one leaves", ("abab",), in_flight=2, leaves=1),
     Bounds("the server goes back, twice or with a crash", ("aa",), faults=2, kinds=ROLLBACKS | {"crash"}),
@@ -159,6 +166,7 @@ LARGE = (
     Bounds("one comes, busy partitions, a crash", ("a", "b"), present=1, joins=1, faults=1, kinds=frozenset({"crash"})),
     Bounds("one leaves, hand-offs, any one fault", ("a", ""), leaves=1, faults=1),
     Bounds("seats, hand-offs, any one fault", ("a", ""), present=1, joins=1, seat="s", faults=1),
+    Bounds("seats, a restart in order, any one fault", ("a", ""), joins=1, leaves=1, faults=1, own_seats=True),
     Bounds("any two faults, hand-offs", ("", ""), faults=2),
     Bounds("any two faults, one partition busy", ("a", ""), faults=2),
     Bounds("the server goes back, and one stands still", ("a", ""), faults=2, kinds=ROLLBACKS | {"pause"}),

@@ -77,7 +77,7 @@ class Model:
         parts = [self.shelf.put(evolve(group, events=Log()))]
         parts += [self.shelf.put(self._partition(number), number) for number in range(len(bounds.logs))]
         before = tuple(parts) if bounds.rolls_back else ()
-        parts += [self.shelf.put(Process(letter, bounds.seat)) for letter in bounds.letters]
+        parts += [self.shelf.put(Process(letter, bounds.seat_of(letter))) for letter in bounds.letters]
         nothing = (0,) * len(bounds.logs)
         may = (bounds.faults, bounds.leaves, bounds.joins)
         state = State(tuple(parts), (), before, Ledger(nothing, nothing), *may, "", bounds.requests)

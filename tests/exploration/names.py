@@ -22,7 +22,7 @@ from segmenter.core.caution import LIMIT_UNCLEAN
 from segmenter.core.command import Command, PartitionSlot
 from segmenter.core.events import Changed, Freed, Wanted
 from segmenter.core.letters import Letters, Redrive
-from segmenter.core.member import Hold, Member
+from segmenter.core.member import Hold, Member, Vacancy
 from tests.exploration.holds import Held
 from tests.exploration.process import FetchLetters, Process, SlowBeat
 
@@ -46,9 +46,11 @@ FIELDS: dict[type, dict[str, str]] = {
         "members": "by member",
         "gone": "gone",
         "assignment": "members",
+        "displaced": "forgotten",
     },
+    doc.Away: {"member": "member", "since": "untold epoch"},
     doc.UpdateGroup: {"expect": "token", "silent": "members", "silent_below": "beat"},
-    doc.GroupLoaded: {"end": "constant"},
+    doc.GroupLoaded: {"end": "constant", "now_us": "constant"},
     doc.GroupUpdated: {"generation": "generation"},
     doc.StillAlive: {"member": "member"},
     Changed: {"version": "token", "member": "untold", "concerned": "members", "generation": "generation"},
@@ -100,6 +102,7 @@ FIELDS: dict[type, dict[str, str]] = {
         "met": "once or again",
         "poke_at": "due",
     },
+    Vacancy: {"member": "member", "since": "time"},
     sig.Silent: {"members": "members", "below": "beat"},
     Pulse: {"chain": "chain", "lease_from": "time"},
     Held: {"member": "member", "keys": "constant", "lanes": "constant", "done": "constant"},
@@ -223,6 +226,7 @@ def _in_chain(value: tuple[tuple[float, int], ...], naming: Naming, _walk: Walk)
 _INSIDE: dict[str, Callable[[Any, Naming, Walk], Any]] = {
     "untold": lambda value, naming, walk: "",
     "untold epoch": lambda value, naming, walk: 0,
+    "forgotten": lambda value, naming, walk: Dict(),
     "by partition": _by_partition,
     "members": _in_members,
     "epochs": _in_epochs,

@@ -205,11 +205,18 @@ async def works(stage: Stage, name: str) -> None:
     await stage.do(process, working)
 
 
-@says(r"(\w+) leaves")
-async def leaves(stage: Stage, name: str) -> None:
+@says(r"(\w+) leaves( for ever)?")
+async def leaves(stage: Stage, name: str, forever: str | None) -> None:
     process = stage.process(name)
     assert process.consumer is not None, "it is no consumer"
-    await stage.do(process, process.consumer.shutdown)
+    source = process.consumer
+    await stage.do(process, lambda: source.shutdown(forever=forever is not None))
+
+
+@says(r"(\w+) alters group (\w+) session_timeout=([\d.]+)")
+async def alters(stage: Stage, name: str, group: str, seconds: str) -> None:
+    process = stage.process(name)
+    await stage.do(process, lambda: process.segmenter.alter_group(STREAM, group, session_timeout=float(seconds)))
 
 
 @says(r"(\w+) seeks (\w+) in partition (\d+)")

@@ -13,6 +13,7 @@ from attrs import define, field
 
 from segmenter import Consumer, Message, Segmenter
 from segmenter.core.command import GroupSlot
+from segmenter.core.group import ProcessInfo
 from segmenter.core.observations import Observation
 from segmenter.errors import ConsumerDead, SegmenterError
 from segmenter.runtime.host import Host
@@ -109,6 +110,7 @@ class Stage:
             clock=self.loop.time,
             nonce=lambda: f"{name}.{next(counter)}",
             chance=random.Random(name).random,
+            process=ProcessInfo,
             place_heart=place_heart,
         )
 

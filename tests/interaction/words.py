@@ -218,7 +218,9 @@ class Words:
         if document.state == "paused":
             return f"paused, with {self.named(document.members)}"
         members = sorted((self._member(name, document), name) for name in document.members)
-        return ", ".join(f"{_numbers(document.assigned_to(name))} for {told}" for told, name in members) or "no members"
+        told = [f"{_numbers(document.assigned_to(name))} for {it}" for it, name in members] or ["no members"]
+        away = sorted((seat, document.assigned_to(it.member)) for seat, it in document.away.items())
+        return ", ".join([*told, *(f"{_numbers(kept)} kept for seat {seat}" for seat, kept in away)])
 
     def _member(self, name: str, document: doc.GroupState) -> str:
         return self.member(name) + (" (leaving)" if document.members[name].leaving else "")
@@ -290,7 +292,7 @@ class Words:
 _VERBS = {obs.Granted: "is Granted", obs.HandedBack: "has HandedBack", obs.Lost: "has Lost"}
 _CAUSES = {
     **{name: name.capitalize() for name in ("created", "readied", "joined", "leaving", "left", "expired", "balanced")},
-    **{name: name.capitalize() for name in ("paused", "resumed")},
+    **{name: name.capitalize() for name in ("paused", "resumed", "altered", "vacated")},
     "caughtup": "CaughtUp",
     "removing": "Removing",
     "removed": "Removed",

@@ -324,7 +324,7 @@ class Processes(RuleBasedStateMachine):
             and set(document.members) == set(alive)
             and document.balanced
             and all(
-                name is not None
+                name in alive
                 and alive[name].member is not None
                 and alive[name].holdings.keys() == document.assigned_to(name)
                 and self.slots.lane(partition).owner == name

@@ -175,11 +175,11 @@ class Composed(Processes):
             process.paused, process.paused_at = False, self.now
             self.turn(process)
 
-    @rule(number=PROCESSES, really=SELDOM)
-    def a_process_leaves(self, number: int, really: bool) -> None:
+    @rule(number=PROCESSES, really=SELDOM, forever=st.booleans())
+    def a_process_leaves(self, number: int, really: bool, forever: bool) -> None:
         process = self.processes[number]
         if really and process.member is not None and process.member.standing in (Standing.STABLE, Standing.JOINING):
-            process.inbox.append(sig.Leave())
+            process.inbox.append(sig.Leave(forever))
             self.turn(process)
 
     @rule(number=PROCESSES, partition=NUMBERS)

@@ -10,6 +10,7 @@ BEATS = "segmenter/core/beats.py"
 GROUP = "segmenter/core/group.py"
 MACHINE = "segmenter/core/machine.py"
 ASSIGNOR = "segmenter/core/assignor.py"
+WISHES = "segmenter/core/wishes.py"
 LEASE = "segmenter/runtime/lease.py"
 DRIVER = "segmenter/runtime/driver.py"
 BEAT_LUA = "backends/segmenter_redis/scripts/beat.lua"
@@ -188,7 +189,7 @@ MEMBERSHIP = (
     Mutant(
         "nobody is ever expired",
         "P8",
-        MACHINE,
+        WISHES,
         core("machine", "a_crashed_member_is_expired_after_a_session_and_its_partition_taken_over"),
         "return doc.Expired(member.silent.members)",
         "return None",
@@ -237,7 +238,7 @@ MEMBERSHIP = (
     Mutant(
         "document that went back stays behind",
         "P8",
-        MACHINE,
+        WISHES,
         core("machine", "a_document_that_was_rolled_back_catches_up_with_what_a_lane_has_seen"),
         "return doc.CaughtUp(member.behind)",
         "return None",
@@ -262,9 +263,9 @@ MEMBERSHIP = (
     Mutant(
         "rebalance for each of those who join together",
         "P8",
-        MACHINE,
+        WISHES,
         fundamental("3_rebalancing", "ten_consumers_starting_together_cause_few_moves"),
-        " and self.now >= member.balance_at",
+        " and now >= member.balance_at",
         "",
     ),
     Mutant(
