@@ -82,7 +82,7 @@ def _member_parts(member: Membership) -> list[Any]:
     return [member.seat, member.leaving, member.returning, *_process_parts(member.process)]
 
 
-def _member_from(seat: str | None, leaving: bool, returning: bool, *process: Any) -> Membership:
+def _member_from(seat: str | None, leaving: bool, returning: bool = False, *process: Any) -> Membership:
     return Membership(seat, leaving, returning, ProcessInfo(*process))
 
 
@@ -107,10 +107,10 @@ def group_from(version: bytes, generation: bytes, body: bytes) -> GroupState:
         members={name: _member_from(*parts) for name, parts in stored["members"].items()},
         gone=stored["gone"],
         assignment=tuple(None if number is None else owners[number] for number in stored["assignment"]),
-        away={seat: Away(*parts) for seat, parts in stored["away"].items()},
+        away={seat: Away(*parts) for seat, parts in stored.get("away", {}).items()},
         displaced={
             seat: tuple(Displacement(member, ProcessInfo(*by), at) for member, at, *by in records)
-            for seat, records in stored["displaced"].items()
+            for seat, records in stored.get("displaced", {}).items()
         },
     )
 

@@ -76,7 +76,9 @@ def letters(ids: list[bytes]) -> st.SearchStrategy[Letter]:
 EVENTS: st.SearchStrategy[GroupEvent] = st.one_of(
     st.builds(groups.Joined, member=MEMBERS),
     st.builds(groups.Joined, member=MEMBERS, seat=st.just("seat"), immediate=st.booleans()),
-    st.builds(groups.Leaving, member=MEMBERS),
+    st.builds(groups.Leaving, member=MEMBERS, forever=st.booleans()),
+    st.builds(groups.Vacated, st.lists(MEMBERS, min_size=1, max_size=2).map(tuple)),
+    st.builds(groups.SessionChanged, st.sampled_from([1_000, 2_000])),
     st.builds(groups.Left, member=MEMBERS),
     st.sampled_from([groups.Balanced(), groups.Readied(), groups.Removing(), groups.CaughtUp(10**9)]),
     st.sampled_from([groups.Paused(), groups.Resumed()]),

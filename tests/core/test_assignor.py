@@ -150,3 +150,41 @@ def test_those_who_hold_most_keep_most_and_ties_go_by_name() -> None:
 def test_what_is_not_balanced_is_told(assignment: Assignment) -> None:
     assert not is_balanced(["a", "b"], assignment)
     assert not is_balanced([], ("a", None))
+
+
+# --- those that are away ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("partitions", range(1, 5))
+@pytest.mark.parametrize("away", [("x",), ("x", "y")])
+@pytest.mark.parametrize("members", [("a",), ("a", "b")])
+def test_who_is_away_keeps_up_to_a_share_and_gets_no_more_at_small_sizes(
+    partitions: int, away: tuple[str, ...], members: tuple[str, ...]
+) -> None:
+    """Brute force: of all assignments that are balanced and give none to who is away, none moves fewer."""
+    holders = (*members, *away)
+    choices = [choice for choice in product(holders, repeat=partitions) if is_balanced(members, choice, away)]
+    for previous in product((None, "departed", *holders), repeat=partitions):
+        following = assign(members, previous, away)
+        assert is_balanced(members, following, away)
+        assert assign(members, following, away) == following
+        fair = [
+            choice
+            for choice in choices
+            if all(new == old or new not in away for old, new in zip(previous, choice, strict=True))
+        ]
+        assert following in fair
+        fewest = min(moves(previous, choice, holders) for choice in fair)
+        assert moves(previous, following, holders) == fewest
+
+
+def test_who_is_away_keeps_everything_while_nobody_is_there() -> None:
+    assert assign([], ("x", "y", "departed", None), ["x", "y"]) == ("x", "y", None, None)
+    assert is_balanced([], ("x", "y", None), ["x", "y"])
+    assert not is_balanced([], ("x", "departed"), ["x"])
+
+
+def test_a_seat_that_is_away_and_has_little_leaves_the_rest_to_those_who_are_there() -> None:
+    """What others give up must not wait for somebody who is away."""
+    assert assign(["a"], ("x", None, None, None, "a"), ["x"]) == ("x", "a", "a", "a", "a")
+    assert assign(["a", "b"], ("x", "x", "x", "x", "a", "b"), ["x"]).count("x") == 2

@@ -12,7 +12,7 @@ from redis.exceptions import NoPermissionError, ResponseError
 from segmenter.core.aside import Request
 from segmenter.core.command import Cursor, Gone, GroupSlot, PartitionSlot, Read
 from segmenter.core.creation import CreateLane
-from segmenter.core.group import GroupState, Membership
+from segmenter.core.group import Away, Displacement, GroupState, Membership, ProcessInfo
 from segmenter.core.layout import FORMAT, StreamConfig
 from segmenter.core.log import LIMIT_PRODUCERS, Record
 from segmenter.core.partition import Fenced, Probe, Probed, Progress
@@ -33,6 +33,9 @@ PAIRS = st.lists(st.tuples(COUNTS, COUNTS), max_size=5).map(tuple)
 TRIED = st.lists(st.tuples(st.integers(-(2**53), 2**53), COUNTS), max_size=5).map(tuple)  # after a loss, below zero too
 PROGRESS = st.builds(Progress, offset=st.just(b"1-2"), read=COUNTS, ranges=PAIRS, attempts=TRIED, delays=TRIED)
 CONFIGS = st.builds(StreamConfig, NAMES, COUNTS, COUNTS, NAMES, hash_name=NAMES, layout=COUNTS)
+PROCESSES = st.builds(ProcessInfo, st.text(max_size=80), COUNTS, st.text(max_size=9))
+MEMBERSHIPS = st.builds(Membership, st.none() | NAMES, st.booleans(), st.booleans(), PROCESSES)
+DISPLACEMENTS = st.builds(Displacement, NAMES, PROCESSES, COUNTS)
 ASSIGNMENTS = st.lists(st.none() | NAMES, min_size=1, max_size=9)
 
 
@@ -45,9 +48,11 @@ def documents(draw: st.DrawFn) -> GroupState:
         version=draw(NAMES),
         generation=draw(COUNTS),
         state=draw(st.sampled_from(["creating", "ready", "removing", "removed"])),
-        members=draw(st.dictionaries(NAMES, st.builds(Membership, st.none() | NAMES, st.booleans()))),
+        members=draw(st.dictionaries(NAMES, MEMBERSHIPS)),
         gone=draw(st.dictionaries(NAMES, st.sampled_from(["left", "expired", "displaced"]))),  # pyright: ignore[reportArgumentType]
         assignment=assignment,
+        away=draw(st.dictionaries(NAMES, st.builds(Away, NAMES, COUNTS))),
+        displaced=draw(st.dictionaries(NAMES, st.lists(DISPLACEMENTS, max_size=3).map(tuple))),
     )
 
 

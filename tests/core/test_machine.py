@@ -7,8 +7,19 @@ from attrs import evolve
 from segmenter.core import signals as sig
 from segmenter.core.command import PartitionSlot
 from segmenter.core.creation import DropLane
+from segmenter.core.events import Changed as Announced
 from segmenter.core.events import Freed, Wanted
-from segmenter.core.group import Announce, GroupConflict, LoadGroup, StillAlive, UpdateGroup
+from segmenter.core.group import (
+    Announce,
+    GroupConflict,
+    Joined,
+    LoadGroup,
+    Paused,
+    ProcessInfo,
+    SessionChanged,
+    StillAlive,
+    UpdateGroup,
+)
 from segmenter.core.observations import Admitted, Departed, Granted, HandedBack, Lost, Missing
 from segmenter.core.partition import Behind, Changed, Claim, Commit, Fenced, Lane, Progress, Release
 from segmenter.core.transitions import Standing, State
@@ -547,6 +558,154 @@ def test_seeking_lets_a_partition_drain_and_takes_it_again_under_a_higher_epoch(
     cluster.finish("a", mine)
     assert cluster.owned("a") == {mine}
     assert cluster.hold("a", mine).epoch > epoch
+
+
+# --- seats that are away ----------------------------------------------------------------------------------------------
+
+
+def test_an_orderly_leave_keeps_what_is_meant_for_a_seat_and_hands_all_of_it_back() -> None:
+    """A member that leaves must not claim again what is still meant for it."""
+    cluster = Cluster(Slots(2))
+    cluster.join("a", "seat-a")
+    cluster.join("b", "seat-b")
+    cluster.run(2 * DELAY_S)
+    mine = cluster.slots.document.assigned_to("a")
+    cluster.tell("a", sig.Leave())
+    cluster.settle()
+    assert cluster.members["a"].standing is Standing.OUTSIDE
+    assert cluster.slots.document.assigned_to("a") == mine
+    assert all(cluster.slots.lane(partition).owner is None for partition in mine)
+    assert cluster.slots.document.may_be_evicted("a")
+    assert len(cluster.owned("b")) == 1
+
+
+def test_each_member_counts_a_session_from_when_it_saw_that_a_seat_is_away() -> None:
+    """By its own clock: the first one gives the seat up, and the document tells the others."""
+    cluster = Cluster(Slots(3))
+    for name in "abc":
+        cluster.join(name, f"seat-{name}")
+        cluster.run(2 * DELAY_S)
+    cluster.tell("a", sig.Leave())
+    cluster.settle()
+    cluster.run(0.8 * SESSION_S)
+    assert cluster.slots.document.away
+    cluster.run(0.6 * SESSION_S)
+    assert not cluster.slots.document.away
+    assert {*cluster.owned("b"), *cluster.owned("c")} == {0, 1, 2}
+
+
+def test_a_seat_that_left_more_than_a_session_ago_by_the_clock_of_the_server_is_given_up_at_once() -> None:
+    cluster = Cluster(Slots(2))
+    cluster.join("a", "seat-a")
+    cluster.tell("a", sig.Leave())
+    cluster.settle()
+    cluster.now += 10 * SESSION_S
+    cluster.join("b")
+    cluster.settle()
+    assert cluster.owned("b") == {0, 1}
+
+
+def test_a_clock_of_the_server_that_is_behind_makes_a_newcomer_wait_and_not_for_ever() -> None:
+    cluster = Cluster(Slots(2))
+    cluster.join("a", "seat-a")
+    cluster.tell("a", sig.Leave())
+    cluster.settle()
+    cluster.clock_lag_s = 1e6
+    cluster.join("b")
+    cluster.run(1.5 * SESSION_S)
+    assert cluster.owned("b") == {0, 1}
+
+
+def test_who_gives_its_seat_up_leaves_nothing_to_wait_for() -> None:
+    cluster = Cluster(Slots(2))
+    cluster.join("a", "seat-a")
+    cluster.join("b", "seat-b")
+    cluster.run(2 * DELAY_S)
+    cluster.tell("a", sig.Leave(forever=True))
+    cluster.settle()
+    assert cluster.owned("b") == {0, 1}
+    assert not cluster.slots.document.away
+
+
+def test_a_member_that_leaves_and_is_displaced_has_left() -> None:
+    """Its restart came early. Its process was told to end, and ends well."""
+    cluster = Cluster(Slots(1))
+    cluster.join("a", "seat")
+    cluster.busy = {("a", 0)}
+    cluster.tell("a", sig.Leave())
+    cluster.settle()
+    cluster.join("b", "seat")
+    cluster.run(2 * BEAT_S)
+    cluster.finish("a", 0)
+    assert Departed("a", "left") in cluster.seen
+    assert cluster.owned("b") == {0}
+
+
+# --- another session time-out -----------------------------------------------------------------------------------------
+
+
+def test_whoever_finds_another_session_time_out_when_it_joins_is_no_member() -> None:
+    """The group was altered between its look at the document and its join: it would be expired, or expire others."""
+    cluster = Cluster(Slots(1))
+    cluster.cut.add("a")
+    cluster.join("a")
+    (join,) = cluster.requests("a", UpdateGroup)
+    altered = evolve(cluster.slots.document.on(SessionChanged(5_000)), version="altered")
+    cluster.slots.ask(UpdateGroup(GROUP, cluster.slots.document.version, altered, Announced("altered", "altered", "")))
+    assert isinstance(cluster.answer(join), GroupConflict)
+    cluster.run(BEAT_S)
+    assert Departed("a", "session") in cluster.seen
+    assert cluster.wire == []
+    assert cluster.slots.document.members == {}
+
+
+def test_a_session_time_out_does_not_change_under_members() -> None:
+    cluster = Cluster.of(1, "a")
+    document = cluster.slots.document
+    assert document.on(SessionChanged(5_000)) is document
+    paused = document.on(Paused())
+    assert paused.on(SessionChanged(5_000)) is paused
+    away = evolve(document, members={})
+    assert away.on(SessionChanged(document.session_ms)) is away
+    assert away.on(SessionChanged(5_000)).session_ms == 5_000
+
+
+# --- who displaces whom -----------------------------------------------------------------------------------------------
+
+
+def test_three_displacements_within_a_minute_are_a_contest() -> None:
+    slots = Slots(1)
+
+    def join(name: str, after_s: float) -> None:
+        slots.now_us += round(after_s * 1e6)
+        document = evolve(slots.document.on(Joined(name, "seat", process=ProcessInfo(name, 1))), version=name)
+        slots.ask(UpdateGroup(GROUP, slots.document.version, document, Announced(name, "joined", name)))
+
+    for number in range(4):
+        assert not slots.document.contests("seat", slots.now_us)
+        join(f"m{number}", 10.0)
+    contests = slots.document.contests("seat", slots.now_us)
+    assert [(each.member, each.by.host) for each in contests] == [("m0", "m1"), ("m1", "m2"), ("m2", "m3")]
+    assert slots.document.displacer_of("m1", "seat") == ProcessInfo("m2", 1)
+    assert slots.document.contests("seat", slots.now_us + 40_000_000)
+    assert not slots.document.contests("seat", slots.now_us + 40_000_001)
+    assert not slots.document.contests("seat", slots.now_us - 3_600_000_000), "a clock that jumped back is no contest"
+    assert not slots.document.contests("other", slots.now_us)
+    assert not slots.document.contests(None, slots.now_us)
+    join("m4", 100.0)
+    assert not slots.document.contests("seat", slots.now_us)
+    assert slots.document.displacer_of("m0", "seat") == ProcessInfo("m4", 1), "who sits there now, if it is forgotten"
+
+
+def test_what_a_process_says_of_itself_is_short_and_printable() -> None:
+    """It comes from others, and is shown on terminals."""
+    process = ProcessInfo("\x1b[2Jnode\n" + "x" * 1_000, 1, "\u202e1")
+    assert process.host.startswith("?[2Jnode?xxx")
+    assert len(process.host) == 64
+    assert process.version == "?1"
+
+
+# --- tenures ----------------------------------------------------------------------------------------------------------
 
 
 def test_after_a_rollback_to_a_clock_that_is_behind_a_claim_gets_an_epoch_that_it_never_had() -> None:

@@ -19,7 +19,7 @@ SESSION_S = 1.0
 
 
 def document(world: World, group: str = "g") -> GroupState:
-    found = world.store.slots[GroupSlot("orders", group)].document
+    found: GroupState | None = world.store.slots[GroupSlot("orders", group)].document
     assert found is not None
     return found
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from datetime import timedelta
 
 import pytest
 
-from segmenter import GroupNotEmpty, NonExistentGroup, SeatTaken, SessionMismatch, StreamLost
+from segmenter import GroupNotEmpty, InvalidArgument, NonExistentGroup, SeatTaken, SessionMismatch, StreamLost
 from segmenter.core.command import PartitionSlot
 from segmenter.core.observations import Departed, Granted, HandedBack, Lost
 from segmenter.errors import ConsumerDead
@@ -207,6 +208,77 @@ async def test_all_of_a_group_use_one_session_timeout(world: World) -> None:
     await segmenter.register_consumer("orders", group="g", session_timeout=1.0)
     with pytest.raises(SessionMismatch, match="time-out of 1 s, not 2 s"):
         await segmenter.register_consumer("orders", group="g", session_timeout=2.0)
+
+
+@virtually
+async def test_a_refused_session_timeout_says_how_it_can_be_changed(world: World) -> None:
+    segmenter = world.segmenter()
+    await segmenter.register_stream("orders", partitions=1)
+    await segmenter.register_consumer("orders", group="g", session_timeout=1.0)
+    remedy = r"time-out of 1 s, not 2 s, and its 1 member must.*alter_group\('orders', 'g', session_timeout=2\)"
+    with pytest.raises(SessionMismatch, match=remedy):
+        await segmenter.register_consumer("orders", group="g", session_timeout=2.0)
+    await segmenter.pause_group("orders", "g")
+    with pytest.raises(SessionMismatch):
+        await segmenter.register_consumer("orders", group="g", session_timeout=2.0)
+    with pytest.raises(GroupNotEmpty, match=r"has 1 member .*stop them before its session time-out is changed"):
+        await segmenter.alter_group("orders", "g", session_timeout=2.0)
+
+
+@virtually
+async def test_a_group_without_members_takes_another_session_timeout_over(world: World) -> None:
+    """A deployment that stops everything and starts it with another value, and keeps its place."""
+    segmenter = world.segmenter()
+    orders = await segmenter.register_stream("orders", partitions=2)
+    await orders.send_many([(f"k{number}", b"x") for number in range(10)])
+    for seconds in (1.0, 4.0, 2.5):
+        worker = await world.worker(f"at {seconds}", session_timeout=seconds)
+        await world.until(lambda: len(world.handled) == 10)
+        assert (await segmenter.describe("orders", "g")).session_timeout == seconds
+        await worker.shutdown()
+    assert len(world.handled) == 10, "the group was not begun anew"
+
+
+@virtually
+async def test_a_session_timeout_is_altered_by_an_operator_while_nobody_is_there(world: World) -> None:
+    segmenter = world.segmenter()
+    await segmenter.register_stream("orders", partitions=2)
+    with pytest.raises(NonExistentGroup):
+        await segmenter.alter_group("orders", "g", session_timeout=2.0)
+    worker = await world.worker("a")
+    await worker.shutdown()
+    for seconds in (2.0, 2.0, 0.2, 3600):
+        await segmenter.alter_group("orders", "g", session_timeout=seconds)
+        assert (await segmenter.describe("orders", "g")).session_timeout == seconds
+    await segmenter.pause_group("orders", "g")
+    await segmenter.alter_group("orders", "g", session_timeout=timedelta(seconds=2))
+    assert (await segmenter.describe("orders", "g")).state == "paused"
+    for wrong in (0.1, 3601, float("nan"), -1, "soon", None):
+        with pytest.raises(InvalidArgument):
+            await segmenter.alter_group("orders", "g", session_timeout=wrong)  # type: ignore[arg-type]
+    await segmenter.remove_group("orders", "g")
+    with pytest.raises(NonExistentGroup):
+        await segmenter.alter_group("orders", "g", session_timeout=2.0)
+
+
+@virtually
+async def test_of_two_session_timeouts_that_come_at_once_one_is_refused(world: World) -> None:
+    """Whichever comes first; nobody is a member of a group with another one than its own."""
+    await world.segmenter().register_stream("orders", partitions=2)
+    for number in range(10):
+        group = f"g{number}"
+        first = await world.worker("first", group=group)
+        await first.shutdown()
+        await asyncio.sleep(0.001 * number)
+        both = await asyncio.gather(
+            *(world.worker(f"w{seconds}", group=group, session_timeout=seconds) for seconds in (2.0, 3.0)),
+            return_exceptions=True,
+        )
+        (refused,) = [each for each in both if isinstance(each, BaseException)]
+        (member,) = [each for each in both if not isinstance(each, BaseException)]
+        assert isinstance(refused, SessionMismatch)
+        described = await world.segmenter().describe("orders", group)
+        assert [it.id for it in described.members] == [member.id]
 
 
 @virtually
