@@ -346,7 +346,7 @@ async def test_a_group_whose_seats_are_all_away_has_no_members(world: World) -> 
 
 def process(world: World, host: str, pid: int) -> Segmenter:
     """A process of that name."""
-    its = virtual_host(world.loop, f"{host}.")
+    its = virtual_host(world.loop, f"{host}.{pid}.")
     segmenter = Segmenter(
         backend=MemoryBackend(store=world.store),
         host=type(its)(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.mutants.mutant import Mutant, conformance, core, fundamental, story
+from tests.mutants.mutant import Mutant, conformance, core, explored, fundamental, story
 
 __all__ = ["MEMBERSHIP"]
 
@@ -267,6 +267,111 @@ MEMBERSHIP = (
         fundamental("3_rebalancing", "ten_consumers_starting_together_cause_few_moves"),
         " and now >= member.balance_at",
         "",
+    ),
+    # --- seats that are away, session time-outs, contests
+    Mutant(
+        "orderly leave that gives the seat up",
+        "P8",
+        GROUP,
+        fundamental("3_instances", "a_rolling_restart_gives_each_its_own_back_and_moves_nothing_else"),
+        "returning = it.seat is not None and not event.forever",
+        "returning = False",
+    ),
+    Mutant(
+        "leave for ever that keeps the seat",
+        "P8",
+        GROUP,
+        core("machine", "who_gives_its_seat_up_leaves_nothing_to_wait_for"),
+        "it.seat is not None and not event.forever",
+        "it.seat is not None",
+    ),
+    Mutant(
+        "member that claims again what it hands back",
+        "P8",
+        MACHINE,
+        core("machine", "an_orderly_leave_keeps_what_is_meant_for_a_seat_and_hands_all_of_it_back"),
+        "frozenset[int]() if its is not None and its.leaving else document",
+        "document",
+    ),
+    Mutant(
+        "seat that is away for ever",
+        "P8",
+        WISHES,
+        explored("seats, one leaves and comes back or another comes"),
+        "if overdue := member.overdue(now):",
+        "if overdue := ():",
+    ),
+    Mutant(
+        "seat that is away, whatever the clock of the server says",
+        "P8",
+        "segmenter/core/member.py",
+        fundamental("3_instances", "a_newcomer_hours_later_does_not_wait"),
+        "if us >= self.session_s * 1e6]",
+        "if us < 0]",
+    ),
+    Mutant(
+        "seat whose time nobody writes down",
+        "P8",
+        GROUP,
+        core("machine", "a_seat_that_left_more_than_a_session_ago_by_the_clock_of_the_server_is_given_up_at_once"),
+        "return after if after is self else after._dated_by(self)",
+        "return after",
+    ),
+    Mutant(
+        "seat that is away and gets more",
+        "P8 INV-11",
+        ASSIGNOR,
+        core("assignor", "who_is_away_keeps_up_to_a_share_and_gets_no_more_at_small_sizes[members1-away1-4]"),
+        "held[name] <= left // len(sharing)",
+        "held[name] < left // len(sharing)",
+    ),
+    Mutant(
+        "pause that keeps seats for those who are away",
+        "P8",
+        GROUP,
+        fundamental("3_instances", "a_pause_ends_the_wait_for_seats_that_are_away"),
+        'evolve(self, state="paused", away={})',
+        'evolve(self, state="paused")',
+    ),
+    Mutant(
+        "leaving member that is displaced ends with an error",
+        "P8",
+        MACHINE,
+        core("machine", "a_member_that_leaves_and_is_displaced_has_left"),
+        '"left" if standing is Standing.LEAVING else "displaced"',
+        '"displaced"',
+    ),
+    Mutant(
+        "join with another session time-out",
+        "P3",
+        MACHINE,
+        core("machine", "whoever_finds_another_session_time_out_when_it_joins_is_no_member"),
+        "and member.session_ms != member.document.session_ms",
+        "and False",
+    ),
+    Mutant(
+        "session time-out that changes under members",
+        "P3",
+        GROUP,
+        core("machine", "a_session_time_out_does_not_change_under_members"),
+        "same = bool(self.members) or session_ms",
+        "same = session_ms",
+    ),
+    Mutant(
+        "two processes that displace each other for ever",
+        "P8",
+        "segmenter/runtime/lifecycle.py",
+        fundamental("3_instances", "two_processes_that_displace_each_other_are_told_and_the_last_one_stays"),
+        "await self._refuse_contest(slot, loaded, seat)",
+        "pass",
+    ),
+    Mutant(
+        "crash loop that is taken for a contest",
+        "P8",
+        "segmenter/runtime/lifecycle.py",
+        fundamental("3_instances", "a_process_that_crashes_and_starts_again_and_again_keeps_its_seat"),
+        "if await self._score(slot, sitting) > before:",
+        "if before >= 0:",
     ),
     Mutant(
         "beats that the server forgot count against others",
