@@ -189,7 +189,7 @@ class GroupRemoved(StreamError):
 
 
 class SessionMismatch(StreamError):
-    """The group runs with another session time-out."""
+    """The group runs with another session time-out, which changes only while it has no members."""
 
 
 class OffsetOutOfRange(StreamError):
@@ -277,7 +277,7 @@ class ConsumerDead(ConsumerError):
 
 
 class SeatTaken(ConsumerError):
-    """Another process registered with the same ``instance_id``; this one has stopped."""
+    """Another process uses the same ``instance_id``: it took over and this one has stopped, or this one was refused."""
 
 
 class HandlerStuck(ConsumerError):
