@@ -145,7 +145,7 @@ class _Names:
         return lane(evolve(slot, lanes={group: named}), group)
 
 
-RANKED = {"epoch": "epoch", "ifEpoch": "epoch", "clock": "epoch", "generation": "generation"}
+RANKED = {"epoch": "epoch", "ifEpoch": "epoch", "floor": "epoch", "clock": "epoch", "generation": "generation"}
 
 
 def _ranked(beginning: dict[str, Any], trace: list[Event]) -> Trace:
