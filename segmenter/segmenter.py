@@ -27,6 +27,7 @@ from segmenter.config import (
 )
 from segmenter.connect import backend_for
 from segmenter.consumer import Consumer, Registration, started
+from segmenter.core.caution import Turn
 from segmenter.core.command import GroupSlot
 from segmenter.core.layout import StreamConfig
 from segmenter.core.observations import Observation
@@ -82,6 +83,7 @@ class Segmenter(Administration):
         self._streams: list[Stream[Any]] = []
         self._home: Home | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._turn = Turn()  # of all partitions whose messages are under suspicion
 
     # --- streams ----------------------------------------------------------------------------------------------------
 
@@ -258,6 +260,7 @@ class Segmenter(Administration):
             host=self.host,
             hooks=evolve(hooks, observers=[logged(slot), *hooks.observers]),
             place=self._backend,
+            turn=self._turn,
         )
 
     # --- the end ----------------------------------------------------------------------------------------------------

@@ -6,23 +6,85 @@ attempt, and in the end knows the culprit, while the others get done.
 
 The culprit may also be a parked message that was being redriven, behind the watermark. So the suspicion lasts as long
 as a request stands, and what is redriven then goes out one at a time as well.
+
+A process mostly holds several partitions that its predecessor held, all of them under suspicion. They take turns:
+otherwise the death that one message causes would count as an attempt of an innocent one in each other partition.
 """
 
+# Marking a message is the other half of handing one out.
+# pyright: reportPrivateUsage=false
+
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from segmenter.core.message import Message
 from segmenter.core.partition import NOT_TRYING, Progress
 
-__all__ = ["LIMIT_UNCLEAN", "Caution"]
+if TYPE_CHECKING:
+    from segmenter.core.lanes import KeyLanes
+
+__all__ = ["LIMIT_UNCLEAN", "Caution", "Turn", "next_alone"]
 
 LIMIT_UNCLEAN = 2  # unclean ends before it begins: one alone may have had any cause
+
+
+class Turn:
+    """Which partition of a process may try a message alone: one at a time, each in its turn."""
+
+    def __init__(self) -> None:
+        self._holder: Caution | None = None
+        self._last: Caution | None = None  # which held it before, and lets others go first, once
+        self._waiting: dict[Caution, None] = {}
+
+    def is_awaited_by(self, caution: Caution) -> bool:
+        """Return whether a partition waits for its turn, and will be told."""
+        return caution in self._waiting
+
+    def take(self, caution: Caution) -> bool:
+        """Return whether it is this one's turn now; if another has it, this one is told when that has ended."""
+        if self._holder is None and self._last is caution:
+            self._last = None
+            return False
+        if self._holder is None:
+            self._holder = caution
+        elif self._holder is not caution:
+            self._waiting[caution] = None
+        return self._holder is caution
+
+    def give_back(self, caution: Caution) -> None:
+        """Let others have it, if this one has."""
+        self._waiting.pop(caution, None)
+        if self._holder is caution:
+            waiting, self._waiting = self._waiting, {}
+            self._holder, self._last = None, caution if waiting else None
+            for other in waiting:
+                other.freed()
+
+
+def _nothing() -> None:
+    """Nobody looks after the partition."""
 
 
 class Caution:
     """The mark of one hold."""
 
-    def __init__(self, unclean: int = 0, horizon: int = 0, *, asked: bool = False) -> None:
-        """Take what the claim tells: the unclean ends, their horizon, and whether there were requests."""
+    def __init__(
+        self,
+        unclean: int = 0,
+        horizon: int = 0,
+        *,
+        asked: bool = False,
+        turn: Turn | None = None,
+        freed: Callable[[], None] = _nothing,
+    ) -> None:
+        """Take what the claim tells: the unclean ends, their horizon, and whether there were requests.
+
+        ``turn`` is shared by the partitions of a process; ``freed`` is called when it may be this one's.
+        """
+        self.turn = turn or Turn()
+        self.freed = freed
         self.suspicious = suspicious = unclean >= LIMIT_UNCLEAN
         self._until = horizon if suspicious else 0  # the watermark from which on all is as usual ...
         self._redriven = suspicious and asked  # ... but for what is redriven
@@ -62,3 +124,26 @@ class Caution:
     def tried(self) -> None:
         """The message that was tried came to an end, whatever became of it."""
         self.trying = NOT_TRYING
+        self.turn.give_back(self)
+
+    def stop(self) -> None:
+        """Nothing more goes out; the message that is tried may still come to an end."""
+        if self._next is not None or self.trying == NOT_TRYING:
+            self.turn.give_back(self)
+
+
+def next_alone(lanes: KeyLanes, now: float) -> Message | None:
+    """Hand out the message whose mark is stored, or mark the next one."""
+    caution, chains = lanes.caution, lanes.chains
+    if (marked := caution.take()) is not None:
+        chains.start(marked, now, 0)
+        return marked
+    chains.wake(now)
+    if caution.waits or lanes.in_flight or not caution.turn.take(caution):
+        return None
+    if (message := lanes._startable(whole_batch=False)) is not None:
+        caution.mark(message)
+        lanes.changed()
+    else:
+        caution.turn.give_back(caution)
+    return None

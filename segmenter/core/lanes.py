@@ -17,7 +17,7 @@ from itertools import islice
 
 from segmenter.core.aside import Letter
 from segmenter.core.backlog import Backlog
-from segmenter.core.caution import Caution
+from segmenter.core.caution import Caution, next_alone
 from segmenter.core.chains import Chains
 from segmenter.core.command import Entry
 from segmenter.core.entries import parts_of
@@ -148,7 +148,7 @@ class KeyLanes:
         if self._closed is not None:
             return None
         if self.caution.suspicious and self._careful:
-            return self._next_alone()
+            return next_alone(self, self._clock())
         now = self._clock()
         if self._plain:
             return self._run.begin_with_one(self, self.backlog, now)
@@ -203,18 +203,6 @@ class KeyLanes:
                 message._state = HELD
         return None
 
-    def _next_alone(self) -> Message | None:
-        """Hand out the one whose mark is stored, or mark the next one."""
-        now = self._clock()
-        if (marked := self.caution.take()) is not None:
-            self.chains.start(marked, now, 0)
-            return marked
-        self.chains.wake(now)
-        if not (self.caution.waits or self.in_flight) and (message := self._startable(whole_batch=False)) is not None:
-            self.caution.mark(message)
-            self.changed()
-        return None
-
     @property
     def _careful(self) -> bool:
         return self.caution.applies(self.mark.read, redriving=bool(self._taken_up))
@@ -229,7 +217,12 @@ class KeyLanes:
         """Whether something is waiting that may be able to start now."""
         if self._closed is not None:
             return False
-        if self.caution.suspicious and self._careful and (self.in_flight or self.caution.waits):
+        caution = self.caution
+        if (
+            caution.suspicious
+            and self._careful
+            and (self.in_flight or caution.waits or caution.turn.is_awaited_by(caution))
+        ):
             return False
         return bool(self.backlog.entries) or self.chains.waiting or self.caution.ready
 
@@ -382,17 +375,20 @@ class KeyLanes:
         """Start nothing more; what is in flight may still be settled."""
         self._closed = self._closed or stale
         self._link_run()
+        self.caution.stop()
 
     def leave(self) -> None:
         """Leave what is in hand to whoever comes next, as if it had not been handed out; what is forwarded goes on."""
         self.stop()
         self.chains.leave()
+        self.caution.turn.give_back(self.caution)
 
     def close(self) -> None:
         """The hold is over: whatever is in flight no longer counts."""
         self.stop()
         self._closed = lost
         self.chains.leave(forwarded_too=True)
+        self.caution.turn.give_back(self.caution)
 
     def progress(self, also: Iterable[int] = ()) -> Progress:
         """What to store now, or what it will be when some more ordinals are settled."""

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from segmenter.config import ConsumerOptions
 from segmenter.core.beats import LEASE_SHARE
+from segmenter.core.caution import Turn
 from segmenter.core.command import GroupSlot, PartitionSlot
 from segmenter.core.continuity import Cut, Memory, cut_by_claim
 from segmenter.core.observations import Corrupt, Gap, Observation, Truncation
@@ -59,8 +60,10 @@ class Custody:
         options: ConsumerOptions,
         touched: Callable[[Holding], None],
         observe: Callable[[Observation], None],
+        freed: Callable[[Holding], None],
         consumer: object,
         place: object = None,
+        turn: Turn | None = None,
     ) -> None:
         self._slot = slot
         self._holdings = holdings
@@ -73,6 +76,8 @@ class Custody:
         self._consumer = consumer
         self.attendant: Attendant | None = None
         self._place = place
+        self._turn = turn or Turn()
+        self._freed = freed
         self._lenient = options.on_loss == "continue"  # corrupt entries are passed over
         self._memories: dict[tuple[int, str], Memory] = {}  # of partitions held before, by incarnation
         self._seeking: dict[int, tuple[bytes, asyncio.Future[None]]] = {}
@@ -92,6 +97,8 @@ class Custody:
             place=self._place,
             lanes=self._host.lanes,
             lenient=self._lenient,
+            turn=self._turn,
+            freed=self._freed,
         )
         self._holdings.add(holding)
         self._compare(member, holding, self._memories.pop((partition, grant.incarnation), Memory()))
@@ -111,6 +118,10 @@ class Custody:
         if cut is None:
             ahead = tuple(seen for seen in memory.places if not seen.reached_by(holding.lanes.backlog.seen))
             holding.earlier = Memory(ahead)
+
+    def found(self, holding: Holding, wrong: Wrong) -> None:
+        """What was read of a holding shows that something is lost, or no message."""
+        self.tell(holding.member, holding.partition, wrong)
 
     def tell(self, member: str, partition: int, wrong: Wrong) -> None:
         """The end of a log is lost, or an entry is no message."""

@@ -12,7 +12,10 @@ import math
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
+from segmenter.config import ConsumerOptions
+from segmenter.core.beats import BEATS_PER_SESSION
 from segmenter.core.message import Message
+from segmenter.runtime.heart import STUCK_BEATS
 from segmenter.runtime.holding import Holding
 from segmenter.runtime.holdings import Holdings
 from segmenter.runtime.lease import Lease
@@ -24,13 +27,15 @@ __all__ = ["Delivery"]
 class Delivery:
     """Hands out messages to one application, or to the handlers that are attended to."""
 
-    def __init__(self, holdings: Holdings, lease: Lease, clock: Callable[[], float], patience_s: float) -> None:
+    def __init__(self, holdings: Holdings, lease: Lease, clock: Callable[[], float], options: ConsumerOptions) -> None:
         self.closed = False  # nothing is handed out any more
         self.standstill = Standstill(holdings)
         self._holdings = holdings
         self._lease = lease
         self._clock = clock
-        self._patience_s = patience_s
+        # That the application has to come by; the heartbeats let what it holds be taken back before.
+        grace_s = STUCK_BEATS * options.session_timeout_s / BEATS_PER_SESSION
+        self._patience_s = options.max_processing_time_s + grace_s
         self._seen_at = clock()  # when the application last came by
         self._has_some = False  # it got messages when it last asked
         self._waiting = 0  # tasks and threads of the application that wait here

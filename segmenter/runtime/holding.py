@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 
-from segmenter.core.caution import Caution
+from segmenter.core.caution import Caution, Turn
 from segmenter.core.command import Crossing, Entry, PartitionSlot
 from segmenter.core.continuity import Cut, Memory, Seen, reaches_beyond, what_is_left
 from segmenter.core.entries import CorruptEntry
@@ -48,6 +48,8 @@ class Holding:
         place: object = None,
         lanes: Callable[..., KeyLanes] = KeyLanes,
         lenient: bool = False,
+        turn: Turn | None = None,
+        freed: Callable[[Holding], None] = lambda _: None,
     ) -> None:
         self.slot = slot
         self.grant = grant
@@ -58,7 +60,12 @@ class Holding:
             epoch=grant.epoch,
             progress=what_is_left(grant),
             parking=Parking(grant.aside),
-            caution=Caution(grant.unclean, grant.horizon, asked=bool(grant.aside.requests)),
+            caution=Caution(
+                *(grant.unclean, grant.horizon),
+                asked=bool(grant.aside.requests),
+                turn=turn,
+                freed=lambda: freed(self),
+            ),
             clock=clock,
             touched=lambda: touched(self),
             consumer=consumer,

@@ -91,6 +91,11 @@ class Lease:
         return -math.inf if patient is None else patient.lease_until
 
     @property
+    def over_at(self) -> float | None:
+        """The same; ``None`` if it has not begun."""
+        return None if self._patient is None else self._patient.lease_until
+
+    @property
     def valid(self) -> bool:
         """Whether anything may be handed out, started or committed; readable in any thread."""
         return self._clock() < self.until

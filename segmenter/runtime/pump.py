@@ -16,6 +16,7 @@ from segmenter.cancellation import outlast
 from segmenter.config import ConsumerOptions
 from segmenter.core import signals as sig
 from segmenter.core.beats import BEATS_PER_SESSION
+from segmenter.core.caution import Turn
 from segmenter.core.command import Cursor, GroupSlot
 from segmenter.core.events import Announcement, Asked, Changed
 from segmenter.core.group import GroupState
@@ -31,8 +32,8 @@ from segmenter.runtime.delivery import Delivery
 from segmenter.runtime.driver import Driver
 from segmenter.runtime.endings import ending
 from segmenter.runtime.failures import as_segmenter_error, corrupt, handler_stuck, unread
-from segmenter.runtime.heart import STUCK_BEATS, Heart
-from segmenter.runtime.holding import Holding, Wrong
+from segmenter.runtime.heart import Heart
+from segmenter.runtime.holding import Holding
 from segmenter.runtime.holdings import Holdings
 from segmenter.runtime.hooks import HookCalls, Hooks
 from segmenter.runtime.host import Host
@@ -66,6 +67,7 @@ class Pump:
         host: Host,
         hooks: Hooks,
         place: object = None,
+        turn: Turn | None = None,
     ) -> None:
         self._slot = slot
         self._thread = threading.get_ident()
@@ -76,7 +78,7 @@ class Pump:
         self._observers = Observers(hooks.observers)
         self._loop = asyncio.get_running_loop()
         self._holdings = Holdings(host.clock)
-        self._hooks = HookCalls(slot, hooks, options, host.chance, self._observe, self._hook_ended, self._fail)
+        self._hooks = HookCalls(slot, hooks, options, host.chance, self._observe, self._look_at, self._fail)
         self._custody = Custody(
             slot,
             self._holdings,
@@ -85,8 +87,10 @@ class Pump:
             options=options,
             touched=self._touched,
             observe=self._observe,
+            freed=self._look_at,
             consumer=self,
             place=place,
+            turn=turn,
         )
         ties = Ties(
             session,
@@ -98,7 +102,7 @@ class Pump:
             lambda partition: self.tell(sig.Refused(partition)),
             self.end,
         )
-        self._reader = Reader(ties, Cursor(slot, events_end), options, heard=self._heard, found=self._found)
+        self._reader = Reader(ties, Cursor(slot, events_end), options, heard=self._heard, found=self._custody.found)
         self._committer = Committer(ties, options.commit_interval_s, lambda: self._lease.valid)
         self._prober = Prober(ties, options.session_timeout_s, unread=self._reader.expect)
         self._redriver = Redriver(ties)
@@ -106,10 +110,9 @@ class Pump:
         self._lease = self._new_lease(heart)
         self._alarm = Alarm(host.clock)
         self._patience_s = options.max_processing_time_s  # until a message that is not settled is taken back
-        grace_s = STUCK_BEATS * options.session_timeout_s / BEATS_PER_SESSION
-        self.delivery = Delivery(self._holdings, self._lease, host.clock, self._patience_s + grace_s)
+        self.delivery = Delivery(self._holdings, self._lease, host.clock, options)
         self._farewell = False  # it ends soon in any case
-        self._admitted: asyncio.Future[None] = self._loop.create_future()
+        self._admitted = self._loop.create_future()
         self.failure: SegmenterError | None = None  # why it ended, if not because it was asked to
         self.ended = asyncio.Event()
 
@@ -230,9 +233,6 @@ class Pump:
         else:
             self.tell(sig.Heard(event))
 
-    def _found(self, partition: int, wrong: Wrong) -> None:
-        self._custody.tell(self._driver.member.me, partition, wrong)
-
     def wake(self) -> None:
         """Have a turn soon."""
         self._alarm.ring()
@@ -265,14 +265,15 @@ class Pump:
         if keys := self.delivery.standstill.keys(now):
             self._observe(Stalled(self._driver.member.me, keys))
         if self.delivery.unread_at <= now:
-            self._observe(Unread(self._driver.member.me, self._options.max_processing_time_s))
-            self._fail(unread(self._slot, self._options.max_processing_time_s))
+            limit_s = self._options.max_processing_time_s
+            self._observe(Unread(self.member, limit_s))
+            self._fail(unread(self._slot, limit_s))
         self._lease.check_heart()
 
     def _watch_holding(self, holding: Holding, now: float) -> None:
         """Take back what took too long, release what is drained, and let the rest take its turn."""
-        deadline = now - self._patience_s
-        if holding.lanes.oldest_start is not None and holding.lanes.oldest_start <= deadline:
+        oldest, deadline = holding.lanes.oldest_start, now - self._patience_s
+        if oldest is not None and oldest <= deadline:
             holding.lanes.take_back_before(deadline)
         if (drained := holding.drained()) is not None:
             self._driver.advance(drained)
@@ -281,8 +282,7 @@ class Pump:
         self._holdings.consider(holding)
 
     def _set_alarm(self, now: float) -> None:
-        lease_until = self._lease.until if self._lease.begun else None
-        due = [now + TURN_S, self._driver.member.timer, self._prober.due_at, lease_until]
+        due = [now + TURN_S, self._driver.member.timer, self._prober.due_at, self._lease.over_at]
         due += [self.delivery.standstill.at, self.delivery.unread_at]
         due += self._holdings.due(self._options.commit_interval_s, self._patience_s)
         self._alarm.set(min(at for at in due if at is not None))
@@ -326,7 +326,7 @@ class Pump:
         self._from_thread(self.end, stuck)
         self._host.give_up(stuck)
 
-    def _hook_ended(self, holding: Holding) -> None:
+    def _look_at(self, holding: Holding) -> None:
         self._holdings.consider(holding)
         self.wake()
 

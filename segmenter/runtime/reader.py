@@ -14,7 +14,7 @@ from segmenter.core.events import Announcement, Changed, announcement_of
 from segmenter.core.lanes import KeyLanes
 from segmenter.core.reading import Plan, plan
 from segmenter.errors import BackendError
-from segmenter.runtime.holding import Wrong
+from segmenter.runtime.holding import Holding, Wrong
 from segmenter.runtime.ties import Ties
 
 __all__ = ["Reader"]
@@ -35,7 +35,7 @@ class Reader:
         options: ConsumerOptions,
         *,
         heard: Callable[[Changed | Announcement], None],
-        found: Callable[[int, Wrong], None],
+        found: Callable[[Holding, Wrong], None],
     ) -> None:
         self._ties = ties
         self._events = events
@@ -104,7 +104,7 @@ class Reader:
             holding = self._ties.holdings.at(lanes.partition, lanes.epoch)
             if holding is not None and holding.lanes is lanes and not holding.draining:
                 for wrong in holding.offer(entries):
-                    self._found(holding.partition, wrong)
+                    self._found(holding, wrong)
                 self._ties.holdings.stir(holding)
                 self._ties.holdings.consider(holding)
         for entry in reply.get(self._events_log, ()):

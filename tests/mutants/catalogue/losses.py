@@ -75,8 +75,8 @@ LOSSES = (
         "P7",
         "segmenter/runtime/pump.py",
         fundamental("4_loud", "an_idle_consumer_notices_within_a_heartbeat_that_its_stream_is_gone"),
-        "self._driver.member.timer, self._prober.due_at, lease_until]",
-        "self._driver.member.timer, lease_until]",
+        "self._driver.member.timer, self._prober.due_at, self._lease.over_at]",
+        "self._driver.member.timer, self._lease.over_at]",
     ),
     Mutant(
         "command that overtakes a commit of its turn, in Redis",
@@ -221,8 +221,8 @@ LOSSES = (
         "P8",
         "segmenter/runtime/pump.py",
         corrupt("what_is_settled_in_other_partitions_is_stored_and_they_move_at_once"),
-        "self.leave(drain=self._holdings.offered is not None)",
-        "self.end(self.failure)",
+        "self._fail(corrupt(self._slot, holding.partition, entry))",
+        "self.end(corrupt(self._slot, holding.partition, entry))",
     ),
     Mutant(
         "corrupt entry that is passed over, and nothing of it stored",

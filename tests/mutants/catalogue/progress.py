@@ -57,7 +57,7 @@ PROGRESS = (
         "P8",
         "segmenter/runtime/pump.py",
         story("06-lease"),
-        "holding.lanes.oldest_start <= deadline",
+        "oldest <= deadline",
         "False",
     ),
     Mutant(

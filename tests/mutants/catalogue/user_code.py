@@ -12,6 +12,7 @@ HOOKS = RUNTIME + "hooks.py"
 REPORTS = "tests/public_reports/test_what_"
 HANDLERS = REPORTS + "handlers_do.py::test_"
 OTHERS = REPORTS + "other_user_code_does.py::test_"
+DEATHS = REPORTS + "the_death_of_a_process_does.py::test_"
 CANCELLED = REPORTS + "cancellation_does.py::test_"
 
 USER_CODE = (
@@ -166,5 +167,13 @@ USER_CODE = (
         CANCELLED + "a_registration_that_is_cut_short_leaves_no_member_behind",
         "    except BaseException:\n        await consumer.shutdown(drain=False)\n        raise\n    return consumer",
         "    except BaseException:\n        raise\n    return consumer",
+    ),
+    Mutant(
+        "messages of several partitions that are tried alone, all at once",
+        "P6",
+        "segmenter/core/caution.py",
+        DEATHS + "a_message_that_kills_its_process_costs_no_message_of_another_partition_an_attempt",
+        " or not caution.turn.take(caution):",
+        ":",
     ),
 )
