@@ -57,7 +57,7 @@ def check_replay(history: History) -> int:
     """
     events = [event for partition in range(history.plan.partitions) for event in lane_events(history, partition)]
     for event in events:
-        after, answer = event.command.apply(_met(event), _clock_us(event))
+        after, answer = event.command.apply(_met(event), event.clock_us)
         assert (after, answer) == (event.after, event.reply), event
     return len(events)
 

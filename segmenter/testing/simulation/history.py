@@ -83,6 +83,7 @@ class Executed:
     before: Any
     after: Any
     reply: Any
+    clock_us: int = 0  # the server's time
 
 
 @frozen

@@ -57,7 +57,7 @@ class AuditedStore(Store):
         now = self._loop.time()
         self._past.setdefault(command.slot, []).append((now, after))
         if not isinstance(command, UNTOLD):
-            self._tell(Executed(now, command, before, after, reply))
+            self._tell(Executed(now, command, before, after, reply, self._now_us()))
         return reply
 
     def roll_back(self, slot: Slot, by_s: float) -> bool:
