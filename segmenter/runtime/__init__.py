@@ -6,9 +6,12 @@
 ``holding``    one for a partition that is held: its commits, its end.    ``holdings``  all of them, in turns.
 ``alarm``      what wakes it.    ``custody``  how a partition is taken in and given up.
 ``reader``     the read under way.    ``committer``  the commits under way.    ``prober``  idle holdings.
-``hooks``       the user's functions.    ``standstill``  noticing that nothing is settled.
+``delivery``   what a consumer takes, and whether anybody does.    ``standstill``  noticing that nothing is settled.
+``hooks``      the user's functions that are told of partitions.    ``observers``  those that are told of everything.
+``lifespans``  a worker's lifespan, in time.    ``threads``  plain functions in threads.
+``whereabouts``  where a thread stands.
 ``runner``     one for a consumer whose messages are handled by a worker: keys in parallel, time-outs, the end.
-``slots``      who handles one message after the other.
+``slots``      who handles one message after the other.    ``slot_loop``  how.
 ``outcomes``   what becomes of a message by how its handler ended.    ``gate``  no claim beside an old handler.
 ``sender``     one for a partition that is sent to: one append in flight.
 ``receipts``   what a producer remembers, to name what was lost.    ``backoff``  waits between attempts.
