@@ -31,6 +31,7 @@ class Network:
     def __init__(self, random: Random) -> None:
         self.random = random
         self.down = False
+        self.over = False  # nobody watches any more
         self.lose_request = 0.0
         self.lose_reply = 0.0
         self.late = 0.0  # requests that arrive after their sender was told that the connection broke ...
@@ -84,8 +85,14 @@ class FaultySession:
         """Start a read."""
         return self._start(self._read(read))
 
-    def _start(self, carrying: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+    def _start(self, carrying: Coroutine[Any, Any, T]) -> asyncio.Future[T]:
         """What is on its way belongs to no process, and goes on when the one that sent it stands still."""
+        if self._network.over:
+            carrying.close()
+            refused: asyncio.Future[T] = self._loop.create_future()
+            refused.set_exception(BackendError("the run is over", retriable=False, refused=True))
+            refused.exception()
+            return refused
         task = self._loop.create_task(carrying, context=Context())
         self._under_way.add(task)
         task.add_done_callback(self._arrived)

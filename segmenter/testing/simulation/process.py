@@ -84,7 +84,7 @@ class Process:
 
     def bury(self) -> None:
         """Let go of everything, once nobody watches any more."""
-        self.network.down = True
+        self.network.over = True
         self.dead = False
         self.go_on()
         for task in self.tasks:
