@@ -70,7 +70,6 @@ class Holdings:
         self._paused = paused
         for holding in self:
             holding.paused = holding.partition in paused
-            holding.look_again()
             if holding.paused:
                 self._unlist(holding)
             self.consider(holding)

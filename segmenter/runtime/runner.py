@@ -131,7 +131,6 @@ class Runner:
         deadline = self._clock() + within_s
         for crew in self._crews.values():
             crew.cancel_at = min(crew.cancel_at, deadline)
-            crew.recall()
         self._watch()
         self._look_whether_idle()
 

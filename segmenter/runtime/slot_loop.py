@@ -201,7 +201,6 @@ class SlotLoop:
 
     def _ended_when_told(self, slot: Slot, error: BaseException | None) -> None:
         """A handler that was cancelled has ended. A cancelled attempt is none, unless it took too long."""
-        slot.task.uncancel()
         if slot.stuck:
             return
         if slot.why == "overdue":

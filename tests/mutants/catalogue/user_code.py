@@ -61,8 +61,8 @@ USER_CODE = (
         "rule 8",
         RUNTIME + "runner.py",
         HANDLERS + "a_message_that_waits_for_a_thread_goes_elsewhere_untried_when_its_worker_stops",
-        "crew.cancel_at = min(crew.cancel_at, deadline)\n            crew.recall()\n",
-        "crew.cancel_at = min(crew.cancel_at, deadline)\n",
+        "drain_timeout_s)\n            crew.recall()\n",
+        "drain_timeout_s)\n",
     ),
     Mutant(
         "batch whose first message pays for all",

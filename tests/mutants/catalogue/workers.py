@@ -50,7 +50,7 @@ WORKERS = (
         "P8",
         "segmenter/runtime/holdings.py",
         fundamental("2_settling", "a_pause_counts_from_the_next_message_on"),
-        "            holding.look_again()\n",
+        "            if holding.paused:\n                self._unlist(holding)\n",
         "",
     ),
     Mutant(
@@ -132,14 +132,6 @@ WORKERS = (
         core("order_of_keys", "what_is_forwarded_comes_to_its_end_although_the_rest_is_left"),
         "if forwarded_too or message._state != FORWARDED:",
         "if True:",
-    ),
-    Mutant(
-        "slot that cannot tell its own cancellation any more",
-        "rule 6",
-        SLOT_LOOP,
-        fundamental(ENDS, "a_slot_whose_handler_was_cancelled_is_as_good_as_new"),
-        "slot.task.uncancel()",
-        "pass",
     ),
     Mutant(
         "handlers that leave nobody else a turn",
