@@ -104,6 +104,7 @@ async def while_it_drains(world: World, _shop: Shop) -> None:
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled()
+    await consumer.shutdown()  # once more, and nobody cancels this
 
 
 async def in_the_middle_of_a_worker(world: World, shop: Shop) -> None:

@@ -126,7 +126,7 @@ USER_CODE = (
         RUNTIME + "delivery.py",
         OTHERS + "a_consumer_that_nobody_reads_any_more_gives_its_partitions_to_others",
         "return since + self._patience_s",
-        "return math.inf if since else since",
+        "return math.inf",
     ),
     Mutant(
         "consumer that is missed though it was paused",
@@ -156,7 +156,7 @@ USER_CODE = (
         "shutdown that cancels the leaving",
         "rule 9",
         "segmenter/consumer.py",
-        CANCELLED + "whoever_is_cancelled_leaves_in_order[again_in_every_turn]",
+        CANCELLED + "whoever_is_cancelled_leaves_in_order[while_it_drains]",
         "await all_ended([self._running], hurry=self._pump.give_back)",
         "await self._running",
     ),
