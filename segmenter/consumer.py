@@ -31,6 +31,10 @@ from segmenter.runtime.pump import Pump
 __all__ = ["Consumer", "Registration", "started"]
 
 
+# What ends a block from outside of the code in it: no attempt of what is in hand.
+_ASKED_TO_END = (asyncio.CancelledError, GeneratorExit, KeyboardInterrupt, SystemExit)
+
+
 class Consumer:
     """A member of a group, pulling messages of the partitions that it owns. Get one from ``register_consumer``.
 
@@ -206,7 +210,7 @@ class Consumer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(error, Exception) and not self._closed:
+        if kind is not None and not issubclass(kind, _ASKED_TO_END) and not self._closed:
             self._pump.tried()
         await self.shutdown(drain=False)
 

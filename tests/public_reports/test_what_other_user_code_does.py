@@ -17,6 +17,7 @@ from segmenter import (
     HandlerStuck,
     InvalidArgument,
     LifespanTimeout,
+    Message,
     Segmenter,
     SegmenterError,
     Worker,
@@ -447,3 +448,31 @@ def test_threads_that_are_greenlets_are_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("segmenter.sync.portal.threading.Thread", Greenlet)
     with pytest.raises(SegmenterError, match="threads are greenlets in this process"):
         sync.Segmenter("memory://").register_stream("orders")
+
+
+class Panic(BaseException):
+    """As of a library in another language: no ``Exception``."""
+
+
+@pytest.mark.parametrize(("raised", "attempt"), [(Panic, 2), (ValueError, 2), (SystemExit, 1), (KeyboardInterrupt, 1)])
+def test_what_leaves_a_consumers_block_is_a_failed_attempt_unless_it_may_be_a_signal(
+    raised: type[BaseException], attempt: int
+) -> None:
+    """No public report: the neighbour of a handler whose exception is none of ``Exception``."""
+
+    @virtually
+    async def test(world: World) -> None:
+        shop = await Shop(world).open(("a", "x"))
+        block = world.segmenter().register_consumer("orders", group="g")
+        consumer = await block.__aenter__()
+        assert await consumer.read(timeout=1)
+        await block.__aexit__(raised, raised(), None)
+
+        async def handle(text: str, message: Message) -> None:
+            shop.handled.append((text, message.attempt))
+
+        await shop.run(handle)
+        await shop.settled()
+        assert shop.handled == [("x", attempt)]
+
+    test()
