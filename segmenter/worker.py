@@ -20,7 +20,7 @@ from segmenter.runtime.host import Host
 from segmenter.runtime.lifespans import Stopped, entered
 from segmenter.runtime.observers import name_of
 from segmenter.segmenter import Segmenter
-from segmenter.serving import interpreter_watched, leave, serve
+from segmenter.serving import leave, serve, standstill_watched
 from segmenter.shift import Shift
 
 if TYPE_CHECKING:
@@ -178,12 +178,15 @@ class Worker(Handlers):
         """Run as ``run`` does, in a process of its own.
 
         The process ends with exit code 1 once its event loop, or the whole interpreter, has stood still for longer
-        than ``max_processing_time``: then it can neither handle messages nor hand over, and has to be replaced.
+        than ``max_processing_time`` and ``lifespan_timeout``: it can neither handle messages nor hand over, and has to
+        be replaced.
         """
         host, self._host = self._host, evolve(self._host or Host(), give_up=leave)
-        limits = [handler.options.max_processing_time_s for handler in self.handlers.values()]
+        limits_s = [handler.options.max_processing_time_s for handler in self.handlers.values()]
+        if self._lifespan is not None:
+            limits_s.append(self._lifespan_timeout_s)
         try:
-            with interpreter_watched(max(limits, default=0.0) + STANDSTILL_S):
+            with standstill_watched(max(limits_s, default=0.0) + STANDSTILL_S):
                 await self.run()
         finally:
             self._host = host

@@ -78,7 +78,7 @@ class Pump:
         self._observers = Observers(hooks.observers)
         self._loop = asyncio.get_running_loop()
         self._holdings = Holdings(host.clock)
-        self._hooks = HookCalls(slot, hooks, options, host.chance, self._observe, self._look_at, self._fail)
+        self._hooks = HookCalls(slot, hooks, options, host.chance, self._observe, self.look_at, self._fail)
         self._custody = Custody(
             slot,
             self._holdings,
@@ -87,7 +87,7 @@ class Pump:
             options=options,
             touched=self._touched,
             observe=self._observe,
-            freed=self._look_at,
+            freed=self.look_at,
             consumer=self,
             place=place,
             turn=turn,
@@ -265,8 +265,7 @@ class Pump:
         if keys := self.delivery.standstill.keys(now):
             self._observe(Stalled(self._driver.member.me, keys))
         if self.delivery.unread_at <= now:
-            limit_s = self._options.max_processing_time_s
-            self._observe(Unread(self.member, limit_s))
+            self._observe(Unread(self.member, limit_s := self._options.max_processing_time_s))
             self._fail(unread(self._slot, limit_s))
         self._lease.check_heart()
 
@@ -326,7 +325,8 @@ class Pump:
         self._from_thread(self.end, stuck)
         self._host.give_up(stuck)
 
-    def _look_at(self, holding: Holding) -> None:
+    def look_at(self, holding: Holding) -> None:
+        """Something of a holding may start now that could not before."""
         self._holdings.consider(holding)
         self.wake()
 
@@ -344,11 +344,11 @@ class Pump:
         )
 
     def _observe(self, observation: Observation) -> None:
-        self._observers(observation)
-        if isinstance(observation, Admitted):
+        if isinstance(observation, Admitted):  # before anybody is told, since that may block the loop
             self._lease.begin(observation.member, self._driver.changed_at)
             if not self._admitted.done():
                 self._admitted.set_result(None)
+        self._observers(observation)
         error = ending(observation, self._slot, self._options, self._driver.member.document)
         if error is not None:
             self.end(error)

@@ -231,7 +231,7 @@ class Runner:
             crew.holding.listed = crew.holding.attended = False
             del self._crews[crew.holding.partition]
             self._gate.open(crew.holding.partition)
-        self._pump.wake()
+        self._pump.look_at(crew.holding)  # what came while slots were ending was offered to nobody
         self._look_whether_idle()
 
     def _look_whether_idle(self) -> None:

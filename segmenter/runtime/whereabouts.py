@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import sys
-from itertools import islice
+from collections.abc import Iterable
+from itertools import takewhile
 from pathlib import Path
 from traceback import walk_stack
+from types import FrameType
 
 __all__ = ["whereabouts"]
 
-LIMIT_FRAMES = 3  # the innermost, which name the code that blocks
+OURS = str(Path(__file__).parents[1])  # this package
+LIMIT_FRAMES = 3
 
 
 def whereabouts(thread: int) -> str:
-    """Return where a thread stands, innermost function first, such as ``charge (tax.py:12), bill (billing.py:40)``.
+    """Return where a thread stands, innermost function first, such as ``recv (socket.py:706), bill (billing.py:40)``.
+
+    The function of the user's that was called from here is among them, however deep in a library it waits.
 
     Args:
         thread: its number, as of ``threading.get_ident()``.
@@ -21,5 +26,11 @@ def whereabouts(thread: int) -> str:
     frame = sys._current_frames().get(thread)  # pyright: ignore[reportPrivateUsage] - documented, and for this
     if frame is None:
         return "a thread that has ended"
-    innermost = islice(walk_stack(frame), LIMIT_FRAMES)
-    return ", ".join(f"{each.f_code.co_name} ({Path(each.f_code.co_filename).name}:{line})" for each, line in innermost)
+    frames = list(walk_stack(frame))
+    theirs = list(takewhile(lambda each: not each[0].f_code.co_filename.startswith(OURS), frames))
+    shown = theirs if 0 < len(theirs) <= LIMIT_FRAMES else [*theirs[:1], *theirs[1 - LIMIT_FRAMES :]]
+    return _named(shown or frames[:LIMIT_FRAMES])
+
+
+def _named(frames: Iterable[tuple[FrameType, int]]) -> str:
+    return ", ".join(f"{each.f_code.co_name} ({Path(each.f_code.co_filename).name}:{line})" for each, line in frames)

@@ -116,10 +116,10 @@ def test_a_busy_consumer_stops_at_it_or_passes_over_it(server: Server, on_loss: 
             orders = await segmenter.register_stream("orders", partitions=1)
             async with seen.consumer(segmenter, on_loss=on_loss) as consumer:
                 working = asyncio.ensure_future(seen.acknowledge(consumer, 1000))
-                for number in range(10):
+                await orders.send_many([(f"k{n}", b"%d" % n) for n in range(500)])
+                entry_id = add(server, "foo", "bar")
+                for number in range(5, 10):
                     await orders.send_many([(f"k{n}", b"%d" % n) for n in range(100 * number, 100 * number + 100)])
-                    if number == 4:
-                        entry_id = add(server, "foo", "bar")
                 if on_loss == "raise":
                     with pytest.raises(ConsumerDead, match=entry_id):
                         await working

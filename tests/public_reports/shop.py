@@ -47,10 +47,11 @@ class Shop:
         await self.world.ready(worker)
         return task
 
-    async def settled(self) -> None:
+    async def settled(self, limit_s: float = 600.0) -> None:
         """Let time pass until nothing is left to handle."""
-        segmenter = self.world.segmenters[0]
-        while (await segmenter.describe("orders", "g")).lag:  # noqa: ASYNC110 - nothing else would tell
+        segmenter, deadline = self.world.segmenters[0], self.world.loop.time() + limit_s
+        while lag := (await segmenter.describe("orders", "g")).lag:
+            assert self.world.loop.time() < deadline, f"{lag} messages are not settled"
             await asyncio.sleep(0.05)
 
     @property

@@ -13,6 +13,7 @@ REPORTS = "tests/public_reports/test_what_"
 HANDLERS = REPORTS + "handlers_do.py::test_"
 OTHERS = REPORTS + "other_user_code_does.py::test_"
 DEATHS = REPORTS + "the_death_of_a_process_does.py::test_"
+STANDING = REPORTS + "a_standing_process_does.py::test_"
 CANCELLED = REPORTS + "cancellation_does.py::test_"
 
 USER_CODE = (
@@ -175,5 +176,13 @@ USER_CODE = (
         DEATHS + "a_message_that_kills_its_process_costs_no_message_of_another_partition_an_attempt",
         " or not caution.turn.take(caution):",
         ":",
+    ),
+    Mutant(
+        "partition under suspicion that nobody asks again",
+        "P8",
+        RUNTIME + "runner.py",
+        STANDING + "after_two_such_ends_every_partition_of_a_process_gets_on",
+        "self._pump.look_at(crew.holding)",
+        "self._pump.wake()",
     ),
 )
