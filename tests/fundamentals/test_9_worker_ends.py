@@ -365,6 +365,32 @@ async def test_a_cancelled_handler_may_clean_up_and_nothing_of_its_partition_sta
 
 
 @virtually
+async def test_a_handler_that_ends_beside_one_that_is_being_cancelled_takes_up_nothing(world: World) -> None:
+    """The same, for a slot that has been at work meanwhile."""
+    orders = await world.segmenter().register_stream("orders", partitions=1)
+    await orders.send("slow", b"slow")
+    crew = Crew(world)
+
+    async def work(message: Message) -> None:
+        try:
+            await asyncio.sleep(
+                {b"slow": 1000, b"other": 9.7, b"third": 0}[message.data] if message.attempt == 1 else 0
+            )
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.4)
+            raise
+
+    world.run(crew.worker("w", work, key_concurrency=2, max_processing_time=10))
+    await world.until(lambda: crew.times("w", "began") != [])
+    await asyncio.sleep(0.5)
+    await orders.send_many([("other", b"other"), ("third", b"third")])
+    await world.until(lambda: len(crew.times("w", "ended")) == 3)
+    (timed_out,) = world.times(HandlerTimedOut)
+    assert timed_out < crew.times("w", "ended", b"other")[0] < timed_out + 0.4
+    assert crew.times("w", "began", b"third")[0] >= timed_out + 0.4
+
+
+@virtually
 async def test_a_handler_that_does_not_end_costs_the_process_its_partitions_and_not_the_others(world: World) -> None:
     """Within max_processing_time and a session somebody else goes on, and the supervisor is told."""
     segmenter = world.segmenter()

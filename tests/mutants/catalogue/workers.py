@@ -24,10 +24,10 @@ WORKERS = (
     Mutant(
         "start beside a handler that is being cancelled",
         "P1 INV-6",
-        RUNNER,
-        fundamental(ENDS, "a_cancelled_handler_may_clean_up_and_nothing_of_its_partition_starts_meanwhile"),
-        "not crew.overdue and self",
-        "self",
+        SLOT_LOOP,
+        fundamental(ENDS, "a_handler_that_ends_beside_one_that_is_being_cancelled_takes_up_nothing"),
+        "if crew.overdue or not self._delivery.may_start(crew.holding, now):",
+        "if not self._delivery.may_start(crew.holding, now):",
     ),
     Mutant(
         "start after the lease, since all else is well",
