@@ -7,11 +7,8 @@ import inspect
 import math
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from contextlib import suppress
 from contextvars import copy_context
 from typing import Any
-
-from segmenter.cancellation import all_ended
 
 __all__ = ["NotCalled", "ThreadCall"]
 
@@ -26,7 +23,7 @@ class ThreadCall:
     """One call of a plain function, from waiting for a thread to its return.
 
     A thread cannot be cancelled. If the task that awaits ``run`` is cancelled, ``run`` goes on until the function has
-    returned: until then the function is at work.
+    returned: until then the function is at work. Cancelled once more, as by the end of the event loop, it ends.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -83,6 +80,4 @@ class ThreadCall:
                 raise NotCalled("it was recalled") from None
             if self.recall():
                 raise
-        with suppress(asyncio.CancelledError):  # once more: the function is at work all the same
-            await all_ended([waiting])
-        return waiting.result()
+        return await waiting

@@ -139,17 +139,20 @@ def test_a_thread_with_an_event_loop_is_refused() -> None:
 
 
 def test_a_handler_that_does_not_end_is_told_of(namespace: str) -> None:
-    released = threading.Event()
+    """At once: neither the end of the worker nor that of its event loop waits for the thread."""
+    released, returned = threading.Event(), threading.Event()
     worker = sync.Worker(f"memory://{namespace}", group="g")
 
     @worker.handler("orders", max_processing_time=0.2, session_timeout=0.2)
     def handle(order: bytes) -> None:
         released.wait(LIMIT_S)
+        returned.set()
 
     with sync.Segmenter(f"memory://{namespace}") as segmenter:
         segmenter.register_stream("orders", partitions=1).send("k", b"")
         with pytest.raises(HandlerStuck):
             worker.run()
+        assert not returned.is_set()
         released.set()
 
 
