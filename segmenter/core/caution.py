@@ -11,21 +11,14 @@ A process mostly holds several partitions that its predecessor held, all of them
 otherwise the death that one message causes would count as an attempt of an innocent one in each other partition.
 """
 
-# Marking a message is the other half of handing one out.
-# pyright: reportPrivateUsage=false
-
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from segmenter.core.message import Message
 from segmenter.core.partition import NOT_TRYING, Progress
 
-if TYPE_CHECKING:
-    from segmenter.core.lanes import KeyLanes
-
-__all__ = ["LIMIT_UNCLEAN", "Caution", "Turn", "next_alone"]
+__all__ = ["LIMIT_UNCLEAN", "Caution", "Turn"]
 
 LIMIT_UNCLEAN = 2  # unclean ends before it begins: one alone may have had any cause
 
@@ -106,9 +99,25 @@ class Caution:
         """Whether a message may go out."""
         return self._next is not None and self._stored
 
+    @property
+    def blocked(self) -> bool:
+        """Whether nothing can go out before a mark is stored, or a turn of another partition ends."""
+        return self.waits or self.turn.is_awaited_by(self)
+
     def mark(self, message: Message) -> None:
         """Have it stored that a message is the next one to be tried."""
         self._next, self._stored, self.trying = message, False, message.ordinal
+
+    def choose(self, startable: Callable[[], Message | None]) -> bool:
+        """Mark the message that may start, if it is this partition's turn; return whether a mark is to be stored."""
+        if self.waits or not self.turn.take(self):
+            return False
+        message = startable()
+        if message is None:
+            self.turn.give_back(self)
+            return False
+        self.mark(message)
+        return True
 
     def stored(self, progress: Progress) -> None:
         """A progress of this hold is stored, and with it the mark that it carries."""
@@ -130,20 +139,3 @@ class Caution:
         """Nothing more goes out; the message that is tried may still come to an end."""
         if self._next is not None or self.trying == NOT_TRYING:
             self.turn.give_back(self)
-
-
-def next_alone(lanes: KeyLanes, now: float) -> Message | None:
-    """Hand out the message whose mark is stored, or mark the next one."""
-    caution, chains = lanes.caution, lanes.chains
-    if (marked := caution.take()) is not None:
-        chains.start(marked, now, 0)
-        return marked
-    chains.wake(now)
-    if caution.waits or lanes.in_flight or not caution.turn.take(caution):
-        return None
-    if (message := lanes._startable(whole_batch=False)) is not None:
-        caution.mark(message)
-        lanes.changed()
-    else:
-        caution.turn.give_back(caution)
-    return None

@@ -17,7 +17,7 @@ from itertools import islice
 
 from segmenter.core.aside import Letter
 from segmenter.core.backlog import Backlog
-from segmenter.core.caution import Caution, next_alone
+from segmenter.core.caution import Caution
 from segmenter.core.chains import Chains
 from segmenter.core.command import Entry
 from segmenter.core.entries import parts_of
@@ -70,7 +70,7 @@ class KeyLanes:
     def mark(self) -> Watermark:
         """How far all is settled."""
         if self._run.last is not None:
-            self._mark.rise_over(self._run.last)
+            self._mark.rise_over(self._run.last.ordinal, self._run.last.entry_id)
             self._run.last = None
         return self._mark
 
@@ -148,22 +148,29 @@ class KeyLanes:
         if self._closed is not None:
             return None
         if self.caution.suspicious and self._careful:
-            return next_alone(self, self._clock())
+            return self._next_alone()
         now = self._clock()
         if self._plain:
             return self._run.begin_with_one(self, self.backlog, now)
         self._link_run()
         self.chains.wake(now)
-        if (message := self._startable(whole_batch=False)) is not None:
+        if (message := self._startable()) is not None:
             self.chains.start(message, now, 0)
         return message
 
+    def _next_alone(self) -> Message | None:
+        """Hand out the message whose mark is stored, or have the next one marked."""
+        self.chains.wake(now := self._clock())
+        if (marked := self.caution.take()) is not None:
+            self.chains.start(marked, now, 0)
+        elif not self.in_flight and self.caution.choose(self._startable):
+            self.changed()
+        return marked
+
     def take(self, limit: int, *, whole_batch: bool = False) -> list[Message]:
         """Hand out up to ``limit`` messages that may start; ``whole_batch``: a key may come several times, in order."""
-        if limit == 1 or not whole_batch or (self.caution.suspicious and self._careful):
+        if limit == 1 or not whole_batch or self._closed or (self.caution.suspicious and self._careful):
             return list(islice(iter(self.next, None), limit))
-        if self._closed is not None:
-            return []
         self._batch += 1
         if not self._plain:
             self._link_run()
@@ -187,7 +194,7 @@ class KeyLanes:
                 chains.make_ready(after)
         return taken
 
-    def _startable(self, *, whole_batch: bool) -> Message | None:
+    def _startable(self, *, whole_batch: bool = False) -> Message | None:
         """The next message whose key allows it; those that are passed over are reached through their predecessors."""
         chains = self.chains
         while chains.waiting or self.backlog.entries:
@@ -217,12 +224,7 @@ class KeyLanes:
         """Whether something is waiting that may be able to start now."""
         if self._closed is not None:
             return False
-        caution = self.caution
-        if (
-            caution.suspicious
-            and self._careful
-            and (self.in_flight or caution.waits or caution.turn.is_awaited_by(caution))
-        ):
+        if self.caution.suspicious and self._careful and (self.in_flight or self.caution.blocked):
             return False
         return bool(self.backlog.entries) or self.chains.waiting or self.caution.ready
 

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 from segmenter.core.command import Entry
-from segmenter.core.message import Message
 from segmenter.core.partition import Progress, Ranges
 from segmenter.core.ranges import RangeSet
 
@@ -59,9 +58,9 @@ class Watermark:
         self._ahead.add(ordinal)
         self.advance()
 
-    def rise_over(self, message: Message) -> None:
-        """All is settled up to this message, of which nothing was in hand."""
-        self.read, self.offset = message.ordinal + 1, message.entry_id
+    def rise_over(self, ordinal: int, entry_id: bytes) -> None:
+        """All is settled up to this ordinal, and nothing of that was in hand."""
+        self.read, self.offset = ordinal + 1, entry_id
 
     def advance(self) -> None:
         """Rise over what was finished ahead."""

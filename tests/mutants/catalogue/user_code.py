@@ -174,7 +174,7 @@ USER_CODE = (
         "P6",
         "segmenter/core/caution.py",
         DEATHS + "a_message_that_kills_its_process_costs_no_message_of_another_partition_an_attempt",
-        " or not caution.turn.take(caution):",
+        " or not self.turn.take(self):",
         ":",
     ),
     Mutant(
