@@ -16,6 +16,15 @@ class Pair:
         self.told: list[str] = []
         self.a, self.b = self._lanes(turn, "a"), self._lanes(turn, "b")
 
+    @classmethod
+    def at_work(cls) -> tuple[Pair, Message]:
+        """Return a pair of which ``a`` tries a message, and ``b`` waits."""
+        pair = cls()
+        first = tried(pair.a)
+        assert first is not None
+        assert tried(pair.b) is None
+        return pair, first
+
     def _lanes(self, turn: Turn, name: str) -> KeyLanes:
         lanes = KeyLanes(
             stream="s",
@@ -39,10 +48,7 @@ def tried(lanes: KeyLanes) -> Message | None:
 
 
 def test_a_message_of_one_partition_is_tried_at_a_time() -> None:
-    pair = Pair()
-    first = tried(pair.a)
-    assert first is not None
-    assert tried(pair.b) is None
+    pair, first = Pair.at_work()
     assert not pair.b.startable  # whoever asked again and again would turn in circles
     first.ack()
     assert pair.told == ["b"]
@@ -51,10 +57,7 @@ def test_a_message_of_one_partition_is_tried_at_a_time() -> None:
 
 
 def test_others_go_first_once() -> None:
-    pair = Pair()
-    first = tried(pair.a)
-    assert first is not None
-    assert tried(pair.b) is None
+    pair, first = Pair.at_work()
     first.ack()
     assert pair.a.next() is None
     assert tried(pair.b) is not None
@@ -63,10 +66,7 @@ def test_others_go_first_once() -> None:
 
 def test_a_partition_goes_on_when_the_others_do_not_use_their_turn() -> None:
     """They may be paused, or lost meanwhile."""
-    pair = Pair()
-    first = tried(pair.a)
-    assert first is not None
-    assert tried(pair.b) is None
+    pair, first = Pair.at_work()
     first.ack()
     assert pair.a.next() is None
     assert pair.a.startable
@@ -74,10 +74,7 @@ def test_a_partition_goes_on_when_the_others_do_not_use_their_turn() -> None:
 
 
 def test_a_message_that_is_given_back_or_parked_ends_the_turn() -> None:
-    pair = Pair()
-    first = tried(pair.a)
-    assert first is not None
-    assert tried(pair.b) is None
+    pair, first = Pair.at_work()
     first.nack()
     second = tried(pair.b)
     assert second is not None
@@ -97,10 +94,7 @@ def test_a_partition_that_is_lost_or_drains_ends_its_turn() -> None:
 
 
 def test_a_message_at_work_keeps_the_turn_of_a_partition_that_drains() -> None:
-    pair = Pair()
-    first = tried(pair.a)
-    assert first is not None
-    assert tried(pair.b) is None
+    pair, first = Pair.at_work()
     pair.a.stop()
     assert pair.told == []
     first.ack()
