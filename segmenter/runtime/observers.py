@@ -49,11 +49,16 @@ class Observers:
         """Tell all of them."""
         for observer in self._observers:
             try:
-                result: object = observer(observation)
-                if asyncio.iscoroutine(result):
-                    result.close()
+                _call(observer, observation)
             except KeyboardInterrupt:  # Ctrl-C is meant for the program, wherever it arrives
                 raise
             except BaseException as error:
                 what = type(observation).__name__
                 _log.error("observer failed observer=%s observation=%s", name_of(observer), what, exc_info=error)
+
+
+def _call(observer: Callable[[Observation], object], observation: Observation) -> None:
+    result = observer(observation)
+    if asyncio.iscoroutine(result):
+        result.close()
+        raise TypeError("it returned a coroutine, and an observer is a plain function")
