@@ -16,12 +16,12 @@ __all__ = ["all_ended", "outlast"]
 T = TypeVar("T")
 
 
-async def all_ended(futures: Iterable[asyncio.Future[Any]], hurry: Callable[[], object] | None = None) -> None:
+async def all_ended(futures: Iterable[asyncio.Future[Any]], on_cancel: Callable[[], object] | None = None) -> None:
     """Wait until all have ended, however they end. They are not cancelled when the waiting task is.
 
     Args:
         futures: what is waited for.
-        hurry: called when the waiting task is cancelled, so that they end soon.
+        on_cancel: called when the waiting task is cancelled, so that they end soon.
 
     Raises:
         CancelledError: the waiting task was cancelled meanwhile; all have ended all the same.
@@ -33,8 +33,8 @@ async def all_ended(futures: Iterable[asyncio.Future[Any]], hurry: Callable[[], 
             _, pending = await asyncio.wait(pending)
         except asyncio.CancelledError as error:
             cancelled = error
-            if hurry is not None:
-                hurry()
+            if on_cancel is not None:
+                on_cancel()
             pending = {future for future in pending if not future.done()}
     if cancelled is not None:
         raise cancelled

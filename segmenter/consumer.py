@@ -197,7 +197,7 @@ class Consumer:
             self._pump.leave(drain=drain, forever=forever)
         elif not drain:
             self._pump.give_back()
-        await all_ended([self._running], hurry=self._pump.give_back)
+        await all_ended([self._running], on_cancel=self._pump.give_back)
 
     def halt(self) -> None:
         """Stop at once and hand nothing over, as a crash would: for tests and demonstrations."""

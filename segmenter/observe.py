@@ -25,9 +25,9 @@ from segmenter.core.observations import (
     Missing,
     Observation,
     Parked,
+    ReadOverdue,
     Stalled,
     Truncation,
-    Unread,
 )
 from segmenter.logs import Log
 
@@ -47,7 +47,7 @@ _ERRORS = (
     Missing,
     Parked,
     Truncation,
-    Unread,
+    ReadOverdue,
 )
 _WARNINGS = (HandlerTimedOut, Lost, Stalled)
 _NEWS = (Departed,)

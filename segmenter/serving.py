@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import faulthandler
 import logging
 import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
 
 from segmenter.errors import HandlerStuck
 from segmenter.logs import Log
-from segmenter.runtime.whereabouts import whereabouts
 
-__all__ = ["HANG_UP", "INTERRUPTED", "ending_signals", "leave", "run_here", "serve", "standstill_watched"]
+__all__ = ["HANG_UP", "INTERRUPTED", "ending_signals", "leave", "run_here", "serve"]
 
 INTERRUPTED = 130  # the exit code after a second signal
-ASLEEP_S = 5.0
-REARM_S = 1.0  # how often the watch over the interpreter is told that it runs
 HANG_UP = getattr(signal, "SIGHUP", None)  # that a terminal has closed; there is none on Windows
 
 _log = Log("segmenter.worker")
@@ -89,50 +84,6 @@ def _signals(loop: asyncio.AbstractEventLoop, stop: Callable[[], None]) -> Gener
 def _asked_to_end(number: int, stop: Callable[[], None]) -> None:
     _log.info("%s: handlers that are at work may end; once more ends at once", signal.Signals(number).name)
     stop()
-
-
-@contextmanager
-def standstill_watched(limit_s: float) -> Generator[None]:
-    """End the process, with exit code 1, once the running event loop, or all of Python, has stood still for so long.
-
-    The heart sees a loop that stands still only while there is a consumer. And code in C that keeps the interpreter's
-    lock, such as a regular expression, silences every thread. What watches for that is a thread of ``faulthandler``,
-    which needs no lock, and writes the stacks of all threads to standard error.
-    """
-    loop, thread, ended = asyncio.get_running_loop(), threading.get_ident(), threading.Event()
-    turned_at = looked_at = time.monotonic()
-
-    def turned() -> None:
-        nonlocal turned_at
-        turned_at = time.monotonic()
-
-    def watch() -> None:
-        nonlocal turned_at, looked_at
-        while not ended.wait(REARM_S):
-            now = time.monotonic()
-            if now - looked_at > ASLEEP_S:  # the whole process stood still, and its loop is about to turn
-                turned_at = now
-            looked_at = now
-            _watch_the_lock(limit_s)
-            if now - turned_at > limit_s:
-                leave(HandlerStuck(f"the event loop stood still for more than {limit_s:g} s in {whereabouts(thread)}"))
-            with suppress(RuntimeError):  # it has just been closed
-                loop.call_soon_threadsafe(turned)
-
-    _watch_the_lock(limit_s)
-    watching = threading.Thread(target=watch, name="segmenter-watch", daemon=True)
-    watching.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        watching.join(REARM_S)
-        faulthandler.cancel_dump_traceback_later()
-
-
-def _watch_the_lock(limit_s: float) -> None:
-    with suppress(Exception):  # standard error is closed or replaced: there is nowhere to write to
-        faulthandler.dump_traceback_later(limit_s, exit=True)
 
 
 def leave(stuck: HandlerStuck) -> None:

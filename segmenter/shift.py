@@ -138,7 +138,7 @@ class Shift:
         finally:
             stopped.cancel()
             self._end(within_s)
-            await all_ended(tasks, hurry=lambda: self._end(0.0))
+            await all_ended(tasks, on_cancel=lambda: self._end(0.0))
         _raise_first(tasks)
         for post in self._posts:
             if post.interrupt is not None:

@@ -20,8 +20,9 @@ from segmenter.runtime.host import Host
 from segmenter.runtime.lifespans import Stopped, entered
 from segmenter.runtime.observers import name_of
 from segmenter.segmenter import Segmenter
-from segmenter.serving import leave, serve, standstill_watched
+from segmenter.serving import leave, serve
 from segmenter.shift import Shift
+from segmenter.watchdog import watchdog
 
 if TYPE_CHECKING:
     from segmenter.testing.rehearsal import Rehearsal
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Worker"]
 
 LIMIT_THREADS = 1_024
-STANDSTILL_S = 10.0  # beyond max_processing_time, before a process whose interpreter stands still is ended
+WATCHDOG_S = 10.0  # beyond max_processing_time, before a process that stands still is ended
 
 Lifespan = Callable[["Worker"], AbstractAsyncContextManager[Any]]
 
@@ -136,7 +137,7 @@ class Worker(Handlers):
     def _entered(self, lifespan: Lifespan, host: Host) -> AbstractAsyncContextManager[Any]:
         assert self._stopping is not None  # noqa: S101 - it runs
         name, limit_s = name_of(lifespan), self._lifespan_timeout_s
-        return entered(lifespan(self), name, limit_s, stopping=self._stopping, give_up=host.give_up)
+        return entered(lifespan(self), name, limit_s, stopping=self._stopping, on_stuck=host.on_stuck)
 
     def check_idle(self) -> None:
         """Return if it does not run."""
@@ -181,12 +182,12 @@ class Worker(Handlers):
         than ``max_processing_time`` and ``lifespan_timeout``: it can neither handle messages nor hand over, and has to
         be replaced.
         """
-        host, self._host = self._host, evolve(self._host or Host(), give_up=leave)
+        host, self._host = self._host, evolve(self._host or Host(), on_stuck=leave)
         limits_s = [handler.options.max_processing_time_s for handler in self.handlers.values()]
         if self._lifespan is not None:
             limits_s.append(self._lifespan_timeout_s)
         try:
-            with standstill_watched(max(limits_s, default=0.0) + STANDSTILL_S):
+            with watchdog(max(limits_s, default=0.0) + WATCHDOG_S):
                 await self.run()
         finally:
             self._host = host

@@ -21,11 +21,11 @@ __all__ = [
     "Missing",
     "Observation",
     "Parked",
+    "ReadOverdue",
     "Reassigned",
     "Retried",
     "Stalled",
     "Truncation",
-    "Unread",
 ]
 
 
@@ -142,8 +142,8 @@ class HookFailed:
 
 
 @frozen
-class Unread:
-    """Messages waited for ``max_processing_time``, and nobody asked for any: the consumer leaves its group."""
+class ReadOverdue:
+    """Messages waited for ``max_processing_time``, and the application read none: the consumer leaves its group."""
 
     member: str
     after_s: float
@@ -233,7 +233,7 @@ class HandlerStands:
 
 
 Membership = Admitted | Departed | Reassigned
-Holding = Congested | Granted | HandedBack | HookFailed | Lost | Stalled | Unread
+Holding = Congested | Granted | HandedBack | HookFailed | Lost | Stalled | ReadOverdue
 Loss = Corrupt | Gap | Missing | Truncation
 Trouble = DeadLettered | Halted | HandlerStands | HandlerTimedOut | Parked | Retried
 Observation = Membership | Holding | Loss | Trouble

@@ -6,10 +6,11 @@
 ``holding``    one for a partition that is held: its commits, its end.    ``holdings``  all of them, in turns.
 ``alarm``      what wakes it.    ``custody``  how a partition is taken in and given up.
 ``reader``     the read under way.    ``committer``  the commits under way.    ``prober``  idle holdings.
-``delivery``   what a consumer takes, and whether anybody does.    ``standstill``  noticing that nothing is settled.
+``delivery``   messages for a consumer, and whether its application reads them.
+``standstill`` noticing that nothing is settled.
 ``hooks``      the user's functions that are told of partitions.    ``observers``  those that are told of everything.
 ``lifespans``  a worker's lifespan, in time.    ``threads``  plain functions in threads.
-``whereabouts``  where a thread stands.
+``stacks``     the functions that a thread is in, for errors.
 ``runner``     one for a consumer whose messages are handled by a worker: keys in parallel, time-outs, the end.
 ``slots``      who handles one message after the other.    ``slot_loop``  how.
 ``outcomes``   what becomes of a message by how its handler ended.    ``gate``  no claim beside an old handler.

@@ -1,8 +1,8 @@
-"""What a consumer takes from its pump: messages, under its lease, and when there are any.
+"""Messages that a consumer takes from its pump, under its lease.
 
-Whoever takes them is watched: while messages wait, the application has to come by within ``max_processing_time`` and
-two heartbeats. Otherwise its loop has ended by an exception, was forgotten, or hangs, and the partitions would stand
-still forever.
+While messages wait, the application has to read, settle or wait here within ``max_processing_time`` and two heartbeats,
+as within Kafka's ``max.poll.interval.ms``. Otherwise its loop has ended by an exception, was forgotten, or hangs, and
+the partitions would stand still forever.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ class Delivery:
         self._holdings = holdings
         self._lease = lease
         self._clock = clock
-        # That the application has to come by; the heartbeats let what it holds be taken back before.
+        # The heartbeats let what the application holds be taken back before its consumer leaves.
         grace_s = STUCK_BEATS * options.session_timeout_s / BEATS_PER_SESSION
         self._patience_s = options.max_processing_time_s + grace_s
-        self._seen_at = clock()  # when the application last came by
+        self._active_at = clock()  # when the application last read, settled, or ended a wait
         self._has_some = False  # it got messages when it last asked
         self._waiting = 0  # tasks and threads of the application that wait here
 
@@ -56,7 +56,7 @@ class Delivery:
 
     def next(self) -> Message | None:
         """Hand out one message that may start now; nothing once the lease is over."""
-        self._seen_at = now = self._clock()
+        self._active_at = now = self._clock()
         message = self._holdings.next(now, self._until)
         self._has_some = message is not None
         if message is not None:
@@ -65,7 +65,7 @@ class Delivery:
 
     def take(self, limit: int, *, one_partition: bool = False) -> list[Message]:
         """Hand out a batch of what may start now; nothing once the lease is over."""
-        self._seen_at = now = self._clock()
+        self._active_at = now = self._clock()
         taken = self._holdings.take(limit, now, self._until, one_partition=one_partition)
         self._has_some = bool(taken)
         if taken:
@@ -92,30 +92,30 @@ class Delivery:
         """Undo ``pause``."""
         self._holdings.resume(partitions)
 
-    # --- whether anybody comes by -----------------------------------------------------------------------------------
+    # --- whether the application reads --------------------------------------------------------------------------------
 
-    def came_by(self) -> None:
+    def note_activity(self) -> None:
         """The application has settled something."""
-        self._seen_at = self._clock()
+        self._active_at = self._clock()
 
     @contextmanager
     def waiting(self) -> Generator[None]:
-        """While the application waits for something of this consumer, it is there."""
+        """Count the application as active for as long as it waits for something of this consumer."""
         self._waiting += 1
         try:
             yield
         finally:
             self._waiting -= 1
-            self._seen_at = self._clock()
+            self._active_at = self._clock()
 
     @property
-    def unread_at(self) -> float:
-        """When messages will have waited for too long, unless the application comes by."""
+    def read_overdue_at(self) -> float:
+        """When the consumer has to leave because messages wait, unless the application reads or settles before."""
         watched = self._holdings.offered is None and not self.closed and not self._waiting
         if not (watched and self._holdings.available.is_set()):
             return math.inf
         if any(holding.forwards.pending for holding in self._holdings):
             return math.inf  # whoever waits for that asks for nothing meanwhile
         # What waits may have been taken back from it: then it has been expected since it got that.
-        since = self._seen_at if self._has_some else max(self._seen_at, self._holdings.available_at)
+        since = self._active_at if self._has_some else max(self._active_at, self._holdings.available_at)
         return since + self._patience_s

@@ -14,7 +14,7 @@ from segmenter.runtime.failures import (
     offset_out_of_range,
     stream_lost,
 )
-from segmenter.runtime.refused import seat_taken, session_mismatch
+from segmenter.runtime.membership_errors import seat_taken, session_mismatch
 
 __all__ = ["ending"]
 

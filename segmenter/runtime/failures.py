@@ -44,6 +44,7 @@ __all__ = [
     "not_forwarded",
     "not_in_order",
     "offset_out_of_range",
+    "read_overdue",
     "remains",
     "retries_exhausted",
     "send_unknown",
@@ -52,7 +53,6 @@ __all__ = [
     "stream_lost",
     "timed_out",
     "too_few_copies",
-    "unread",
 ]
 
 # --- a stream and its groups ----------------------------------------------------------------------------------------
@@ -130,12 +130,12 @@ def handler_stands(slot: GroupSlot, handler: str, message: Message) -> HandlerSt
     )
 
 
-def unread(slot: GroupSlot, limit_s: float) -> HandlerStuck:
-    """The application does not come back for messages that are there."""
+def read_overdue(slot: GroupSlot, limit_s: float) -> HandlerStuck:
+    """The application has not read in time, although messages waited."""
     return HandlerStuck(
-        f"nobody has read from this consumer of group {slot.group!r} on {slot.stream!r} for more than {limit_s:g} s "
-        "while messages waited, so its partitions went to others: end a consumer that is not needed with shutdown(), "
-        "pause() one that is to be read later, have code end in time, or raise max_processing_time",
+        f"the application has not read from this consumer of group {slot.group!r} on {slot.stream!r} for more than "
+        f"{limit_s:g} s while messages waited, so its partitions went to others: end a consumer that is not needed "
+        "with shutdown(), pause() one that is to be read later, have code end in time, or raise max_processing_time",
         stream=slot.stream,
         group=slot.group,
     )

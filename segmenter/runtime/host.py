@@ -112,4 +112,4 @@ class Host:
     place_heart: Placement = in_thread
     lanes: Callable[..., KeyLanes] = KeyLanes  # how the lanes of a partition are made
     awaited: Callable[[], AbstractContextManager[None]] = nullcontext  # around what a thread of blocking code waits for
-    give_up: Callable[[HandlerStuck], None] = _nothing  # of a process whose event loop stands still; in another thread
+    on_stuck: Callable[[HandlerStuck], None] = _nothing  # the event loop stands still; called in another thread

@@ -46,7 +46,7 @@ from segmenter.port import Session
 from segmenter.runtime.backoff import Backoff
 from segmenter.runtime.failures import no_such_group, remains, stream_lost
 from segmenter.runtime.host import Host
-from segmenter.runtime.refused import group_not_empty, seat_contested, session_mismatch
+from segmenter.runtime.membership_errors import group_not_empty, seat_contested, session_mismatch
 
 __all__ = ["Lifecycle", "OpenGroup"]
 

@@ -26,7 +26,7 @@ async def entered(
     limit_s: float,
     *,
     stopping: asyncio.Event,
-    give_up: Callable[[HandlerStuck], None],
+    on_stuck: Callable[[HandlerStuck], None],
 ) -> AsyncGenerator[R]:
     """Enter a lifespan, and leave it in the same task, each within a time limit.
 
@@ -35,13 +35,13 @@ async def entered(
         name: what the lifespan is called in errors.
         limit_s: how long entering may take, and how long leaving may.
         stopping: once it is set, entering is cut short.
-        give_up: called when the lifespan ignores its cancellation.
+        on_stuck: called when the lifespan ignores its cancellation.
 
     Raises:
         LifespanTimeout: it took too long.
         Stopped: it was cut short.
     """
-    limit = _Limit(name, limit_s, give_up)
+    limit = _Limit(name, limit_s, on_stuck)
     value = await limit.within("entering", manager.__aenter__(), stopping)
     try:
         yield value
@@ -55,10 +55,10 @@ async def entered(
 class _Limit:
     """Awaits parts of a lifespan in the task that calls: scopes that it opens must be closed there."""
 
-    def __init__(self, name: str, limit_s: float, give_up: Callable[[HandlerStuck], None]) -> None:
+    def __init__(self, name: str, limit_s: float, on_stuck: Callable[[HandlerStuck], None]) -> None:
         self._name = name
         self._limit_s = limit_s
-        self._give_up = give_up
+        self._on_stuck = on_stuck
 
     async def within(self, what: str, part: Awaitable[R], stopping: asyncio.Event | None = None) -> R:
         """Return what a part of the lifespan does, unless it takes too long or is to stop."""
@@ -87,7 +87,7 @@ class _Limit:
                 watching.cancel()
 
     def _ignored(self, what: str) -> None:
-        self._give_up(
+        self._on_stuck(
             HandlerStuck(
                 f"{what} lifespan {self._name} ignored its cancellation after lifespan_timeout, {self._limit_s:g} s: "
                 "this process should be replaced"

@@ -1,4 +1,4 @@
-"""The words for who is not let into a group, or is put out of it, and for what members keep from being done."""
+"""Errors about membership: an instance_id in use, another session time-out, a group that still has members."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from segmenter.core.command import Cursor, GroupSlot
 from segmenter.core.events import Announcement, Asked, Changed
 from segmenter.core.group import GroupState
 from segmenter.core.member import Member
-from segmenter.core.observations import Admitted, Departed, Observation, Stalled, Unread
+from segmenter.core.observations import Admitted, Departed, Observation, ReadOverdue, Stalled
 from segmenter.errors import ConsumerDead, SegmenterError
 from segmenter.port import Session
 from segmenter.runtime.alarm import Alarm
@@ -31,7 +31,7 @@ from segmenter.runtime.custody import Attendant, Custody
 from segmenter.runtime.delivery import Delivery
 from segmenter.runtime.driver import Driver
 from segmenter.runtime.endings import ending
-from segmenter.runtime.failures import as_segmenter_error, corrupt, handler_stuck, unread
+from segmenter.runtime.failures import as_segmenter_error, corrupt, handler_stuck, read_overdue
 from segmenter.runtime.heart import Heart
 from segmenter.runtime.holding import Holding
 from segmenter.runtime.holdings import Holdings
@@ -43,8 +43,8 @@ from segmenter.runtime.observers import Observers
 from segmenter.runtime.prober import Prober
 from segmenter.runtime.reader import Reader
 from segmenter.runtime.redriver import Redriver
+from segmenter.runtime.stacks import stack_summary
 from segmenter.runtime.ties import Ties
-from segmenter.runtime.whereabouts import whereabouts
 
 __all__ = ["Pump"]
 
@@ -264,9 +264,9 @@ class Pump:
             self.tell(sig.Tick())
         if keys := self.delivery.standstill.keys(now):
             self._observe(Stalled(self._driver.member.me, keys))
-        if self.delivery.unread_at <= now:
-            self._observe(Unread(self.member, limit_s := self._options.max_processing_time_s))
-            self._fail(unread(self._slot, limit_s))
+        if self.delivery.read_overdue_at <= now:
+            self._observe(ReadOverdue(self.member, limit_s := self._options.max_processing_time_s))
+            self._fail(read_overdue(self._slot, limit_s))
         self._lease.check_heart()
 
     def _watch_holding(self, holding: Holding, now: float) -> None:
@@ -282,7 +282,7 @@ class Pump:
 
     def _set_alarm(self, now: float) -> None:
         due = [now + TURN_S, self._driver.member.timer, self._prober.due_at, self._lease.over_at]
-        due += [self.delivery.standstill.at, self.delivery.unread_at]
+        due += [self.delivery.standstill.at, self.delivery.read_overdue_at]
         due += self._holdings.due(self._options.commit_interval_s, self._patience_s)
         self._alarm.set(min(at for at in due if at is not None))
 
@@ -321,9 +321,9 @@ class Pump:
 
     def _stands_still(self, stall_s: float) -> None:
         """The event loop does not turn, as the heart has noticed in its thread."""
-        stuck = handler_stuck(self._slot, stall_s, whereabouts(self._thread))
+        stuck = handler_stuck(self._slot, stall_s, stack_summary(self._thread))
         self._from_thread(self.end, stuck)
-        self._host.give_up(stuck)
+        self._host.on_stuck(stuck)
 
     def look_at(self, holding: Holding) -> None:
         """Something of a holding may start now that could not before."""

@@ -1,4 +1,4 @@
-"""Where a thread stands, for the words about one that does not come back."""
+"""Summaries of thread stacks, for errors about code that does not return."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 from traceback import walk_stack
 from types import FrameType
 
-__all__ = ["whereabouts"]
+__all__ = ["stack_summary"]
 
 OURS = str(Path(__file__).parents[1])  # this package
 LIMIT_FRAMES = 3
 
 
-def whereabouts(thread: int) -> str:
-    """Return where a thread stands, innermost function first, such as ``recv (socket.py:706), bill (billing.py:40)``.
+def stack_summary(thread: int) -> str:
+    """Return the functions that a thread is in, innermost first, as ``recv (socket.py:706), bill (billing.py:40)``.
 
     The function of the user's that was called from here is among them, however deep in a library it waits.
 

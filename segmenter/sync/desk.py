@@ -121,7 +121,7 @@ class Desk:
     def collect(self) -> None:
         """Settle what was acknowledged."""
         if self.acked:
-            self._pump.delivery.came_by()
+            self._pump.delivery.note_activity()
         for message in list(self.acked):
             try:
                 message._lanes.settle(message)

@@ -267,8 +267,8 @@ class Words:
                 return f"{me} is Stalled by {', '.join(seen.keys)}"
             case obs.HookFailed():
                 return f"{me} has a hook that failed in partition {seen.partition}: {seen.hook}, {seen.reason}"
-            case obs.Unread():
-                return f"{me} is Unread"
+            case obs.ReadOverdue():
+                return f"{me} is ReadOverdue"
             case _:
                 return f"{me} has {type(seen).__name__} {seen.key}, attempt {seen.attempt}"
 

@@ -32,7 +32,7 @@ import urllib.request
 import segmenter.worker
 from segmenter import Message, Retry, Worker
 
-segmenter.worker.STANDSTILL_S = 1.0
+segmenter.worker.WATCHDOG_S = 1.0
 WHERE, HOW = {where!r}, {how!r}
 
 worker = Worker({url!r}, namespace={namespace!r}, group="g")

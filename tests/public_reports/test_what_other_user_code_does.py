@@ -23,7 +23,7 @@ from segmenter import (
     Worker,
     sync,
 )
-from segmenter.core.observations import Departed, Granted, HookFailed, Observation, Unread
+from segmenter.core.observations import Departed, Granted, HookFailed, Observation, ReadOverdue
 from segmenter.runtime.host import Host
 from tests.public_reports.shop import Shop
 from tests.world import World, virtually
@@ -61,6 +61,30 @@ def test_an_observer_that_raises_changes_nothing(kind: str, caplog: pytest.LogCa
 
     test()
     assert f"observation={kind}" in caplog.text
+
+
+def test_an_observer_that_returns_a_coroutine_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    """The same; nothing shows before the call that its function is async, and its coroutine is never awaited."""
+
+    @virtually
+    async def test(world: World) -> None:
+        shop = await Shop(world).open(("a", "x"))
+
+        async def count(_seen: Observation) -> None: ...
+
+        def observer(seen: Observation) -> Any:
+            return count(seen)
+
+        async def handle(text: str) -> None:
+            shop.handled.append((text, 1))
+
+        await shop.run(handle, observer=observer)
+        await shop.settled()
+        assert shop.handled == [("x", 1)]
+
+    test()
+    assert "observer failed" in caplog.text
+    assert "it returned a coroutine" in caplog.text
 
 
 def test_an_observer_that_could_not_be_called_is_refused() -> None:
@@ -230,7 +254,7 @@ async def test_a_hook_that_ignores_its_cancellation_costs_its_process(world: Wor
 
 def test_a_hook_of_blocking_code_gets_a_thread_while_handlers_have_all_of_theirs() -> None:
     """Bogdanp/dramatiq#211 is about limits in threads: a partition could not be given up while all were taken."""
-    revoked, began, go_on = threading.Event(), threading.Event(), threading.Event()
+    revoked, began = threading.Event(), threading.Event()
     worker = sync.Worker("memory://threads", group="g", threads=1)
 
     @worker.handler("orders", on_revoked=lambda _partition: revoked.set())
@@ -246,7 +270,6 @@ def test_a_hook_of_blocking_code_gets_a_thread_while_handlers_have_all_of_theirs
         worker.request_stop()
         running.join(LIMIT_S)
         assert not running.is_alive()
-    go_on.set()
 
 
 # --- lifespans ------------------------------------------------------------------------------------------------------
@@ -344,7 +367,7 @@ def test_a_lifespan_timeout_is_a_duration() -> None:
 
 
 @virtually
-async def test_a_consumer_that_nobody_reads_any_more_gives_its_partitions_to_others(world: World) -> None:
+async def test_a_consumer_whose_application_stops_reading_gives_its_partitions_to_others(world: World) -> None:
     """confluentinc/confluent-kafka-python#629 and ``max.poll.interval.ms``: a loop has ended by an exception.
 
     Its consumer kept beating, and its partitions stood still for as long as the process lived.
@@ -368,8 +391,8 @@ async def test_a_consumer_that_nobody_reads_any_more_gives_its_partitions_to_oth
     await world.until(lambda: len(shop.handled) == 2)
     assert sorted(shop.handled) == [("x", 1), ("y", 1)]
     assert world.loop.time() - began < 40
-    assert any(isinstance(seen, Unread) for seen in shop.seen)
-    with pytest.raises(ConsumerDead, match="nobody has read from this consumer") as stopped:
+    assert any(isinstance(seen, ReadOverdue) for seen in shop.seen)
+    with pytest.raises(ConsumerDead, match="the application has not read from this consumer") as stopped:
         await consumer.read(timeout=1)
     assert isinstance(stopped.value.__cause__, HandlerStuck)
 

@@ -122,10 +122,10 @@ USER_CODE = (
         "None",
     ),
     Mutant(
-        "consumer that nobody reads, and that keeps its partitions",
+        "consumer whose application stops reading, and that keeps its partitions",
         "P8",
         RUNTIME + "delivery.py",
-        OTHERS + "a_consumer_that_nobody_reads_any_more_gives_its_partitions_to_others",
+        OTHERS + "a_consumer_whose_application_stops_reading_gives_its_partitions_to_others",
         "return since + self._patience_s",
         "return math.inf",
     ),
@@ -158,7 +158,7 @@ USER_CODE = (
         "rule 9",
         "segmenter/consumer.py",
         CANCELLED + "whoever_is_cancelled_leaves_in_order[while_it_drains]",
-        "await all_ended([self._running], hurry=self._pump.give_back)",
+        "await all_ended([self._running], on_cancel=self._pump.give_back)",
         "await self._running",
     ),
     Mutant(
