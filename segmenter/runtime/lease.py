@@ -46,12 +46,13 @@ class Lease:
         self._patient: Patient | None = None
         self._heart_turns = -1  # how often the heart had turned ...
         self._heart_turned_at = clock()  # ... when that was last seen to have changed
+        self._turns_at_begin = -1
         self._looked_at = clock()
 
     def begin(self, member: str, since: float) -> None:
         """Be a member from now on; ``since`` is when the write that made it one was sent."""
         pulse = Pulse(self._session_s, lease_from=since)
-        self._heart_turns = -1
+        self._expect_turns()
         self._patient = Patient(
             self._slot,
             member,
@@ -63,6 +64,12 @@ class Lease:
             failed=self._failed,
         )
         self._heart.add(self._patient)
+
+    def _expect_turns(self) -> None:
+        """Count from now on how long the heart stands still; from before if a former lease saw no turn at all."""
+        if self._heart.turns != self._turns_at_begin:  # it works, and may have rested since nobody needed it
+            self._heart_turned_at = self._clock()
+        self._turns_at_begin = self._heart_turns = self._heart.turns
 
     def check_heart(self) -> None:
         """Fail if the heart has stood still for a session in which this loop has turned."""

@@ -13,7 +13,7 @@ from segmenter.stream import Stream
 from segmenter_memory import MemoryBackend
 from tests.world import World
 
-__all__ = ["QUICK", "Shop", "WaitingThreads"]
+__all__ = ["QUICK", "NoThreads", "Shop", "WaitingThreads"]
 
 QUICK = Retry(attempts=3, initial=0.1, jitter=0)
 
@@ -70,7 +70,31 @@ class Shop:
         return [each.key for each in self.seen if isinstance(each, Retried)]
 
 
-class WaitingThreads(Executor):
+class _Threads(Executor):
+    """The threads of one worker, as a test has them."""
+
+    async def run(self, worker: Worker, world: World) -> None:
+        """Run a worker whose plain functions get these threads."""
+        await worker.run_on(worker.door(MemoryBackend(store=world.store), world.host), self)
+
+
+class NoThreads(_Threads):
+    """Threads of which none can be started at first."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals = refusals  # still to come
+
+    def submit(self, call: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Refuse as a pool does at a limit of the operating system; later, call at once."""
+        if self.refusals:
+            self.refusals -= 1
+            raise RuntimeError("can't start new thread")
+        future: Future[Any] = Future()
+        future.set_result(call(*args, **kwargs))
+        return future
+
+
+class WaitingThreads(_Threads):
     """Threads that are all taken: what is submitted waits until a test lets one call go on."""
 
     def __init__(self) -> None:
@@ -92,7 +116,3 @@ class WaitingThreads(Executor):
         future, call = self._jobs.pop(0)
         if future.set_running_or_notify_cancel():
             future.set_result(call())
-
-    async def run(self, worker: Worker, world: World) -> None:
-        """Run a worker whose plain functions get these threads."""
-        await worker.run_on(worker.door(MemoryBackend(store=world.store), world.host), self)

@@ -28,14 +28,23 @@ import re
 import select
 import socket
 import urllib.request
+from contextlib import asynccontextmanager
 
 import segmenter.worker
 from segmenter import Message, Retry, Worker
 
-segmenter.worker.WATCHDOG_S = 1.0
+segmenter.worker.WATCHDOG_S = {watchdog_s}
 WHERE, HOW = {where!r}, {how!r}
 
-worker = Worker({url!r}, namespace={namespace!r}, group="g")
+
+@asynccontextmanager
+async def connect(worker):
+    if WHERE == "lifespan":
+        stand_still()
+    yield
+
+
+worker = Worker({url!r}, namespace={namespace!r}, group="g", lifespan=connect, lifespan_timeout=1)
 
 
 def tell(what, key="", data="", attempt=0):
@@ -111,10 +120,12 @@ if __name__ == "__main__":
 Scene = Callable[[Crew, Segmenter], Awaitable[None]]
 
 
-def written(folder: Path, server: Server, namespace: str, *, where: str, how: str = "waits") -> Path:
+def written(
+    folder: Path, server: Server, namespace: str, *, where: str, how: str = "waits", watchdog_s: float = 1.0
+) -> Path:
     """An application in which something stands still."""
     app = folder / "app.py"
-    app.write_text(APP.format(url=server.url, namespace=namespace, where=where, how=how))
+    app.write_text(APP.format(url=server.url, namespace=namespace, where=where, how=how, watchdog_s=watchdog_s))
     return app
 
 
@@ -212,24 +223,36 @@ def main_of(app: Path, server: Server, namespace: str) -> tuple[int, str]:
         ("handler", "charge_async"),
         ("hook", "load"),
         ("Granted", "observe"),
-        ("Admitted", "observe"),
         ("codec", "decode"),
     ],
-    ids=["handler", "hook", "observer", "first observation", "codec"],
+    ids=["handler", "hook", "observer", "codec"],
 )
 def test_user_code_that_blocks_the_event_loop_ends_its_process_and_is_named(
     where: str, function: str, newest_server: Server, namespace: str, tmp_path: Path
 ) -> None:
     """dpkp/kafka-python#1515, for a worker that runs alone: whoever runs it learns that it has to be replaced.
 
-    The heart noticed, and told the very loop that stood still.
+    The heart noticed, and told the very loop that stood still. It knows the time limit of each handler.
     """
-    code, said = main_of(written(tmp_path, newest_server, namespace, where=where), newest_server, namespace)
+    app = written(tmp_path, newest_server, namespace, where=where, watchdog_s=3600)
+    code, said = main_of(app, newest_server, namespace)
     assert code == 1
     (line,) = (line for line in said.splitlines() if line.startswith("segmenter: "))
     assert "the event loop stood still for more than 2 s" in line
     assert f"{function} (app.py:" in line
     assert "stand_still (app.py:" in line
+
+
+@pytest.mark.parametrize(("where", "function"), [("lifespan", "connect"), ("Admitted", "observe")])
+def test_user_code_that_blocks_the_event_loop_before_the_heart_beats_ends_its_process_and_is_named(
+    where: str, function: str, newest_server: Server, namespace: str, tmp_path: Path
+) -> None:
+    """The same, before there is a consumer whose heartbeat would show it."""
+    code, said = main_of(written(tmp_path, newest_server, namespace, where=where), newest_server, namespace)
+    assert code == 1
+    (line,) = (line for line in said.splitlines() if line.startswith("segmenter: "))
+    assert "the event loop stood still for more than 2 s" in line
+    assert f"{function} (app.py:" in line
 
 
 def test_the_words_name_the_handler_however_deep_in_a_library_it_waits(
@@ -252,8 +275,9 @@ def test_the_words_name_the_handler_however_deep_in_a_library_it_waits(
         ("plain hook", "load_in_a_thread"),
         ("Granted", "observe"),
         ("codec", "decode"),
+        ("lifespan", "connect"),
     ],
-    ids=["handler", "plain handler", "hook", "plain hook", "observer", "codec"],
+    ids=["handler", "plain handler", "hook", "plain hook", "observer", "codec", "lifespan"],
 )
 def test_user_code_that_keeps_the_lock_of_the_interpreter_ends_its_process_and_is_named(
     where: str, function: str, newest_server: Server, namespace: str, tmp_path: Path

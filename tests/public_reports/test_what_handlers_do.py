@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from segmenter import Message, Reject, Retry
-from segmenter.core.observations import HandlerTimedOut
-from tests.public_reports.shop import QUICK, Shop, WaitingThreads
+from segmenter.core.observations import Departed, HandedBack, HandlerTimedOut
+from tests.public_reports.shop import QUICK, NoThreads, Shop, WaitingThreads
 from tests.world import World, virtually
 
 tenant: ContextVar[str] = ContextVar("tenant", default="-")
@@ -121,8 +121,11 @@ BROKEN: dict[str, Callable[[], Exception]] = {
 
 
 @pytest.mark.parametrize("error", BROKEN.values(), ids=BROKEN)
-def test_an_exception_that_cannot_be_shown_is_a_failure_like_any_other(error: Callable[[], Exception]) -> None:
+def test_an_exception_that_cannot_be_shown_is_a_failure_like_any_other(
+    error: Callable[[], Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """rq/rq#482, celery/celery#92 and celery/celery#3858: the error handler itself fails on the exception."""
+    monkeypatch.setattr(logging.getLogger("segmenter"), "propagate", False)  # pytest, too, cannot pass it on
 
     @virtually
     async def test(world: World) -> None:
@@ -313,6 +316,46 @@ async def test_a_message_that_waits_for_a_thread_goes_elsewhere_untried_when_its
     await shop.run(handle)
     await shop.settled()
     assert shop.handled == [("x", 1)]
+
+
+@virtually
+async def test_a_message_for_which_no_thread_can_be_started_is_called_later_untried(
+    world: World,
+) -> None:
+    """No public report: at a limit of processes, Python says ``can't start new thread``."""
+    shop = await Shop(world).open(("a", "x"), ("a", "y"))
+    threads = NoThreads(refusals=3)
+
+    def handle(text: str, message: Message) -> None:
+        shop.handled.append((text, message.attempt))
+
+    world.tasks.append(world.loop.create_task(threads.run(shop.worker(handle), world)))
+    await world.until(lambda: len(shop.handled) == 2)
+    assert threads.refusals == 0
+    assert shop.handled == [("x", 1), ("y", 1)]
+    assert (shop.retried, shop.parked) == ([], [])
+
+
+@virtually
+async def test_ctrl_c_in_a_handler_ends_its_worker_in_order_and_goes_on_its_way(world: World) -> None:
+    """celery/celery#1285 and its neighbour: what is raised ends the loop in the middle, and nothing is handed over."""
+    shop = await Shop(world).open(("a", "bad"), ("b", "good"))
+
+    async def handle(text: str) -> None:
+        if text == "bad":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await shop.worker(handle).run()
+    assert [seen.reason for seen in shop.seen if isinstance(seen, Departed)] == ["left"]
+    assert any(isinstance(seen, HandedBack) for seen in shop.seen)
+
+    async def heir(text: str, message: Message) -> None:
+        shop.handled.append((text, message.attempt))
+
+    await shop.run(heir)
+    await shop.settled()
+    assert ("bad", 2) in shop.handled
 
 
 @virtually

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -456,6 +457,26 @@ def test_a_heart_that_ends_is_told_to_its_consumers(caplog: pytest.LogCaptureFix
     with caplog.at_level(logging.ERROR, "segmenter.heart"):
         asyncio.run(main())
     assert "heartbeat stopped" in caplog.text
+
+
+@virtually
+async def test_a_heart_that_stands_still_is_told_to_its_consumers(world: World) -> None:
+    """The same, for a thread that hangs: nothing ends it, and so nothing says that it has ended."""
+    hearts: list[asyncio.Task[None]] = []
+
+    def place(coroutine: Coroutine[Any, Any, None], failed: object) -> Callable[[], Coroutine[Any, Any, None]]:
+        hearts.append(world.loop.create_task(coroutine))
+        return partial(asyncio.sleep, 0)
+
+    await Shop(world).open()
+    world.host = evolve(world.host, place_heart=place)
+    consumer = await world.segmenter().register_consumer("orders", group="g", session_timeout=1)
+    assert await consumer.read(timeout=60) == []
+    began = world.loop.time()
+    hearts[0].cancel()  # as far as its consumers can see, it only does no more
+    with pytest.raises(ConsumerDead, match="the heartbeat of group 'g' on 'orders' has stopped: its thread stands"):
+        await consumer.read(timeout=60)
+    assert world.loop.time() - began < 10
 
 
 def test_threads_that_are_greenlets_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
