@@ -20,7 +20,7 @@ from tests.mutants.mutant import ROOT, Mutant
 
 __all__ = ["Run", "Verdict", "pristine_copy", "run_checks", "run_unchanged", "try_mutant"]
 
-WORKERS = os.cpu_count() or 1
+WORKERS = (os.cpu_count() or 1) + 1  # since many a check waits for a while
 LIMIT_TEST_S = 60
 LIMIT_RUN_S = 120
 FAILED = re.compile(r"^FAILED tests/(\S+?)\.py::(\S+)", re.MULTILINE)

@@ -9,6 +9,7 @@ __all__ = ["USER_CODE"]
 RUNTIME = "segmenter/runtime/"
 SLOT_LOOP = RUNTIME + "slot_loop.py"
 HOOKS = RUNTIME + "hooks.py"
+WATCHDOG = "segmenter/watchdog.py"
 REPORTS = "tests/public_reports/test_what_"
 HANDLERS = REPORTS + "handlers_do.py::test_"
 OTHERS = REPORTS + "other_user_code_does.py::test_"
@@ -184,5 +185,70 @@ USER_CODE = (
         STANDING + "after_two_such_ends_every_partition_of_a_process_gets_on",
         "self._pump.look_at(crew.holding)",
         "self._pump.wake()",
+    ),
+    Mutant(
+        "Ctrl-C that a handler swallows",
+        "P8",
+        SLOT_LOOP,
+        HANDLERS + "ctrl_c_in_a_handler_ends_its_worker_in_order_and_goes_on_its_way",
+        "            self._interrupted(error)\n",
+        "            pass\n",
+    ),
+    Mutant(
+        "message that fails since no thread can be started",
+        "P6",
+        RUNTIME + "threads.py",
+        HANDLERS + "a_message_for_which_no_thread_can_be_started_is_called_later_untried",
+        "            raise NotCalled(str(error)) from error\n",
+        "            raise\n",
+    ),
+    Mutant(
+        "thread that the end of its event loop waits for",
+        "P8",
+        RUNTIME + "threads.py",
+        "tests/blocking/test_workers.py::test_a_handler_that_does_not_end_is_told_of",
+        "        return await waiting\n",
+        "        return job.result()\n",
+    ),
+    Mutant(
+        "heart that stands still, and nobody looks",
+        "P8",
+        RUNTIME + "pump.py",
+        OTHERS + "a_heart_that_stands_still_is_told_to_its_consumers",
+        "        self._lease.check_heart()\n",
+        "",
+    ),
+    Mutant(
+        "heart that stands still, and gets a new respite at every rejoining",
+        "P8",
+        RUNTIME + "lease.py",
+        OTHERS + "a_heart_that_stands_still_is_told_to_its_consumers",
+        "        if self._heart.turns != self._turns_at_begin:",
+        "        if True:",
+    ),
+    Mutant(
+        "event loop that stands still, and whose process goes on",
+        "P8",
+        RUNTIME + "pump.py",
+        STANDING + "user_code_that_blocks_the_event_loop_ends_its_process_and_is_named[handler]",
+        "        self._host.on_stuck(stuck)\n",
+        "",
+    ),
+    Mutant(
+        "event loop that stands still before there is a heart",
+        "P8",
+        WATCHDOG,
+        STANDING
+        + "user_code_that_blocks_the_event_loop_before_the_heart_beats_ends_its_process_and_is_named[lifespan-connect]",
+        "            self._check(time.monotonic())\n",
+        "",
+    ),
+    Mutant(
+        "interpreter that stands still, and no timer runs",
+        "P8",
+        WATCHDOG,
+        STANDING + "user_code_that_keeps_the_lock_of_the_interpreter_ends_its_process_and_is_named[codec]",
+        "        faulthandler.dump_traceback_later(limit_s, exit=True)",
+        "        pass",
     ),
 )
