@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,20 @@ from tests.servers import Server, ServerMissing, fake_server, newest, oldest
 settings.register_profile("pr", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("soak", deadline=None, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "pr"))
+
+
+def _signals_as_in_a_terminal() -> None:
+    """Have programs that tests start end by Ctrl-C and SIGHUP, even if the tests run in the background or by nohup.
+
+    A signal that is ignored stays ignored in child processes; one that is handled has its default effect there.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda _number, _frame: None)  # the tests themselves go on, as asked for
+
+
+_signals_as_in_a_terminal()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
