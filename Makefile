@@ -17,7 +17,7 @@ help:
 	@echo "make failover  what an asynchronous failover loses at each durability setting: an experiment"
 	@echo "make spec    the specification, its mutants and traces (TLC; needs Java)"
 	@echo "make check   what CI runs: format, lint, types, layers, mutants, tests with coverage"
-	@echo "make soak    more of the same, for hours: larger bounds of the exploration, chaos round after round"
+	@echo "make soak    more of the same, for hours: larger bounds of the exploration, more seeds, chaos round after round"
 	@echo "make bench   ratios against plain redis-py, and other libraries at the same job"
 
 $(STAMP): pyproject.toml
@@ -57,6 +57,7 @@ spec-soak: $(STAMP)
 
 soak: $(STAMP) spec-soak
 	@$(BIN)/python -m tests.exploration --soak
+	@$(BIN)/python -m segmenter.testing.simulation 1000 20000
 	@$(BIN)/python -m tests.chaos --soak --server both --minutes $(MINUTES) --rate 1500
 
 bench: $(STAMP)

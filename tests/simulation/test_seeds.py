@@ -12,7 +12,7 @@ import pytest
 from segmenter.testing.simulation import FAULTS, Fault, Plan, check, plan_of, shrunk, simulate, story_of
 from segmenter.testing.simulation.history import Began, Executed, RolledBack, Told
 
-SEEDS = int(os.environ.get("SEEDS", "2000"))
+SEEDS = int(os.environ.get("SEEDS", "1000"))
 KEPT = (2306, 9085)  # beyond those of every run: poison redriven twice; an owner that a rollback made forgotten
 WORKERS = 2
 COMMAND = [sys.executable, "-m", "segmenter.testing.simulation"]
