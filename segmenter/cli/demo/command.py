@@ -129,23 +129,32 @@ class _Performance:
         self._screen = screen
         self._records: list[Handled | Noted] = []
         self._done: set[tuple[str, int]] = set()
+        self._owners: set[str] = set()
 
     def report(self, record: Handled | Noted) -> None:
         """Take in what a worker reports."""
         self._records.append(record)
         if isinstance(record, Handled):
             self._done.add((record.aircraft, record.number))
+        elif record.what == "granted":
+            self._owners.add(record.worker)
         self._screen.record(record)
 
     async def run(self, segmenter: Segmenter, crew: Crew, job: Job) -> int:
         began = time.monotonic()
         size = max(1000, len(self._flights))
         stream = await segmenter.register_stream(STREAM, partitions=self._script.partitions, partition_size=size)
-        story = Story(crew, job, self._script.workers, lambda: len(self._done) / len(self._flights))
+        story = Story(
+            crew,
+            job,
+            self._script.workers,
+            share_done=lambda: len(self._done) / len(self._flights),
+            owners=lambda: len(self._owners),
+        )
         with self._screen:
             try:
                 async with asyncio.timeout(self._script.limit_s):
-                    await story.begin()
+                    await story.begin(self._script.partitions)
                     await asyncio.gather(self._send(stream), story.unfold())
             except TimeoutError:
                 pass  # the verdict says what is missing

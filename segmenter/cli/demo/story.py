@@ -19,31 +19,38 @@ STEP_S = 0.02
 class Story:
     """The first workers start; one joins; one is killed; one leaves."""
 
-    def __init__(self, crew: Crew, job: Job, workers: int, share_done: Callable[[], float]) -> None:
+    def __init__(
+        self, crew: Crew, job: Job, workers: int, *, share_done: Callable[[], float], owners: Callable[[], int]
+    ) -> None:
         self._crew = crew
         self._job = job
         self._workers = workers
         self._share_done = share_done
+        self._owners = owners
 
-    async def begin(self) -> None:
-        """Start the first workers."""
+    async def begin(self, partitions: int) -> None:
+        """Start the first workers, and wait until each owns something: who owns nothing cannot be missed."""
         for number in range(1, self._workers + 1):
             await self._crew.start(self._named(number))
+        await self._until(lambda: self._owners() >= min(self._workers, partitions))
 
     async def unfold(self) -> None:
         """Let the others come and go."""
-        await self._until(JOIN_AT)
+        await self._handled(JOIN_AT)
         await self._crew.start(self._named(self._workers + 1))
-        await self._until(KILL_AT)
+        await self._handled(KILL_AT)
         await self._crew.kill(self._named(self._workers).name)
-        await self._until(LEAVE_AT)
+        await self._handled(LEAVE_AT)
         if self._workers > 1:
             await self._crew.stop(self._named(1).name)
-        await self._until(1.0)
+        await self._handled(1.0)
 
     def _named(self, number: int) -> Job:
         return evolve(self._job, name=f"worker-{number}")
 
-    async def _until(self, share: float) -> None:
-        while self._share_done() < share:  # noqa: ASYNC110 - reports come all the time; a look now and then will do
+    async def _handled(self, share: float) -> None:
+        await self._until(lambda: self._share_done() >= share)
+
+    async def _until(self, reached: Callable[[], bool]) -> None:
+        while not reached():  # noqa: ASYNC110 - reports come all the time; a look now and then will do
             await asyncio.sleep(STEP_S)
