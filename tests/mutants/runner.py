@@ -21,8 +21,9 @@ from tests.mutants.mutant import ROOT, Mutant
 __all__ = ["Run", "Verdict", "pristine_copy", "run_checks", "run_unchanged", "try_mutant"]
 
 WORKERS = (os.cpu_count() or 1) + 1  # since many a check waits for a while
-LIMIT_TEST_S = 60
-LIMIT_RUN_S = 120
+LIMIT_S = 60  # of a check in a copy with a mutant, which may hang; one that is cut off there has noticed
+LIMIT_UNCHANGED_S = 600  # of all checks without a mutant, on a machine that is busy
+START_S = 60  # at most, from starting pytest to the first check
 FAILED = re.compile(r"^FAILED tests/(\S+?)\.py::(\S+)", re.MULTILINE)
 LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".hypothesis", ".*_cache", ".coverage*", "dist", "build")
 PYTEST = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "pytest_timeout", "-p", "no:cacheprovider"]
@@ -76,7 +77,7 @@ def run_unchanged(pristine: Path, checks: Iterable[str]) -> list[Run]:
     chosen = sorted(set(checks))
     shares = [share for share in (chosen[worker::WORKERS] for worker in range(WORKERS)) if share]
     with ThreadPoolExecutor(WORKERS) as pool:
-        return list(pool.map(lambda share: run_checks(pristine, share), shares))
+        return list(pool.map(lambda share: run_checks(pristine, share, LIMIT_UNCHANGED_S), shares))
 
 
 def try_mutant(pristine: Path, mutant: Mutant) -> Verdict:
@@ -96,15 +97,15 @@ def _change(path: Path, mutant: Mutant) -> None:
         compiled.unlink()  # which might pass for that of the changed file, by its time and size
 
 
-def run_checks(copy: Path, checks: Iterable[str]) -> Run:
-    """Run checks in a copy."""
+def run_checks(copy: Path, checks: Iterable[str], limit_s: float = LIMIT_S) -> Run:
+    """Run checks in a copy; one that takes longer than the limit has failed."""
     environment = {**os.environ, **SETTINGS, "PYTHONPATH": f"{copy}{os.pathsep}{copy / 'backends'}"}
-    command = [*PYTEST, f"--timeout={LIMIT_TEST_S}", *checks]
+    command = [*PYTEST, f"--timeout={limit_s}", *checks]
     began = time.monotonic()
     try:
         run = subprocess.run(
-            command, cwd=copy, env=environment, capture_output=True, text=True, check=False, timeout=LIMIT_RUN_S
+            command, cwd=copy, env=environment, capture_output=True, text=True, check=False, timeout=limit_s + START_S
         )
     except subprocess.TimeoutExpired:
-        return Run(-1, f"no end after {LIMIT_RUN_S} s", LIMIT_RUN_S)
+        return Run(-1, f"no end after {limit_s + START_S:g} s", limit_s + START_S)
     return Run(run.returncode, run.stdout + run.stderr, time.monotonic() - began)
