@@ -42,7 +42,7 @@ LOSSES = (
         "progress beyond the end of the log is kept",
         "P7 INV-4",
         CONTINUITY,
-        fundamental("4_loud", "progress_that_speaks_of_messages_beyond_the_end_is_cut_to_the_end"),
+        "tests/core/test_continuity.py::test_a_claim_shows_that_progress_lies_beyond_the_end",
         "if parse_position(progress.offset) > parse_position(grant.end):",
         "if False:",
     ),
