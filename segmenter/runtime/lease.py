@@ -47,6 +47,7 @@ class Lease:
         self._heart_turns = -1  # how often the heart had turned ...
         self._heart_turned_at = clock()  # ... when that was last seen to have changed
         self._turns_at_begin = -1
+        self._ended_at = clock()
         self._looked_at = clock()
 
     def begin(self, member: str, since: float) -> None:
@@ -66,9 +67,12 @@ class Lease:
         self._heart.add(self._patient)
 
     def _expect_turns(self) -> None:
-        """Count from now on how long the heart stands still; from before if a former lease saw no turn at all."""
-        if self._heart.turns != self._turns_at_begin:  # it works, and may have rested since nobody needed it
-            self._heart_turned_at = self._clock()
+        """Measure how long the heart stands still, from now on; a last lease in which it did not turn counts too."""
+        now = self._clock()
+        if self._heart.turns == self._turns_at_begin:
+            self._heart_turned_at += now - self._ended_at  # without a lease, it need not turn
+        else:
+            self._heart_turned_at = now
         self._turns_at_begin = self._heart_turns = self._heart.turns
 
     def check_heart(self) -> None:
@@ -90,6 +94,7 @@ class Lease:
         if self._patient is not None:
             self._heart.remove(self._patient)
             self._patient = None
+            self._ended_at = self._clock()
 
     @property
     def until(self) -> float:

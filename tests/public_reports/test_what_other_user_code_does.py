@@ -24,8 +24,12 @@ from segmenter import (
     Worker,
     sync,
 )
+from segmenter.core.command import GroupSlot
 from segmenter.core.observations import Departed, Granted, HookFailed, Observation, ReadOverdue
+from segmenter.runtime.heart import Heart
 from segmenter.runtime.host import Host
+from segmenter.runtime.lease import Lease
+from segmenter_memory.backend import MemoryBackend
 from tests.public_reports.shop import Shop
 from tests.world import World, virtually
 
@@ -477,6 +481,35 @@ async def test_a_heart_that_stands_still_is_told_to_its_consumers(world: World) 
     with pytest.raises(ConsumerDead, match="the heartbeat of group 'g' on 'orders' has stopped: its thread stands"):
         await consumer.read(timeout=60)
     assert world.loop.time() - began < 10
+
+
+def test_a_heart_is_not_missed_while_its_consumer_is_no_member() -> None:
+    """A neighbour: a membership so short that the heart's thread had no time to turn, and a long time without one."""
+    now = 100.0
+    failures: list[BaseException] = []
+    lease = Lease(
+        Heart(MemoryBackend(), Host()),
+        GroupSlot("orders", "g"),
+        1.0,
+        clock=lambda: now,
+        stall_s=5.0,
+        known=lambda: "",
+        tell=lambda _event: None,
+        stuck=lambda _stall_s: None,
+        failed=failures.append,
+    )
+    lease.begin("first", now)
+    lease.end()
+    for _ in range(60):
+        now += 1
+        lease.check_heart()
+    lease.begin("second", now)
+    lease.check_heart()
+    assert failures == []
+    for _ in range(6):
+        now += 1
+        lease.check_heart()
+    assert "its thread stands still" in str(failures[0])
 
 
 def test_threads_that_are_greenlets_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

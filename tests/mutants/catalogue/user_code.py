@@ -219,12 +219,20 @@ USER_CODE = (
         "",
     ),
     Mutant(
-        "heart that stands still, and gets a new respite at every rejoining",
+        "heart that stands still, and is given more time at each rejoining",
         "P8",
         RUNTIME + "lease.py",
         OTHERS + "a_heart_that_stands_still_is_told_to_its_consumers",
-        "        if self._heart.turns != self._turns_at_begin:",
-        "        if True:",
+        "        if self._heart.turns == self._turns_at_begin:",
+        "        if False:",
+    ),
+    Mutant(
+        "heart that is missed for the time in which nobody needed it",
+        "P8",
+        RUNTIME + "lease.py",
+        OTHERS + "a_heart_is_not_missed_while_its_consumer_is_no_member",
+        "            self._heart_turned_at += now - self._ended_at",
+        "            pass",
     ),
     Mutant(
         "event loop that stands still, and whose process goes on",
